@@ -1,0 +1,15 @@
+package codec
+
+// What an Opus stream of ours is set to until the caller says otherwise.
+const (
+	DefaultBitrate    = 24000 // bit/s
+	DefaultComplexity = 5     // of 10
+	DefaultLoss       = 5     // percent: enough for libopus to add FEC at 24 kbit/s
+	// DefaultLookahead is the encoder's delay at 48 kHz, in samples: 6.5 ms.
+	DefaultLookahead = 312
+)
+
+var (
+	_ Encoder = (*OpusEncoder)(nil)
+	_ Decoder = (*OpusDecoder)(nil)
+)
