@@ -113,6 +113,25 @@ type View struct {
 	Shift    []Item         `json:"shift"` // the signed-in agent's own calls, newest first; empty when signed out
 	Health   []Health       `json:"health"`
 	Notice   string         `json:"notice,omitempty"` // a sentence key for the agent, see console
+
+	Until        time.Time `json:"until,omitzero"`         // when State ends by itself: wrap-up, a granted break
+	Reason       string    `json:"reason,omitempty"`       // of busy: "break", "meal", "training", "meeting", "helping", "other"
+	OverLimit    bool      `json:"over_limit,omitempty"`   // State has lasted longer than the floor allows
+	ConfirmUntil time.Time `json:"confirm_until,omitzero"` // a second ANSWER press before this hangs up on a live customer, R27
+	Limits       Limits    `json:"limits"`
+}
+
+// Limits are what the agent must know of the policy. Durations in seconds, 0
+// where there is none.
+type Limits struct {
+	HoldCue       int  `json:"hold_cue"`       // tell the customer how it goes, R22
+	HoldMax       int  `json:"hold_max"`       // longest hold, R22
+	WrapUp        int  `json:"wrap_up"`        // whole length of wrap-up, R21
+	WrapUpWarn    int  `json:"wrap_up_warn"`   // seconds before its end at which ACW blinks
+	Rings         int  `json:"rings"`          // rings before the call goes back, R25
+	Talk          int  `json:"talk"`           // soft hint only, R24
+	Dial          bool `json:"dial"`           // some target may be dialled
+	BlindTransfer bool `json:"blind_transfer"` // transfer without consultation
 }
 
 // Links the seat depends on.
@@ -170,5 +189,6 @@ type Item struct {
 type Health struct {
 	Part string `json:"part"`
 	OK   bool   `json:"ok"`
+	Code string `json:"code,omitempty"` // a sentence key of console, when there is one
 	Text string `json:"text,omitempty"` // what is wrong and what to do
 }
