@@ -98,14 +98,6 @@ func apply(s *State, e Event, r Rules) {
 		s.note(NotAllowed)
 	case SetVolume:
 		s.Volume = min(max(e.Volume, volumeMin), volumeMax)
-	case RecOn:
-		s.Rec = Rec{On: true}
-	case RecOff:
-		s.Rec = Rec{}
-	case RecFailed:
-		s.Rec.Failed = true
-	case RecHealthy:
-		s.Rec.Failed = false
 	default:
 		line(s, e, r)
 	}
@@ -215,6 +207,14 @@ func line(s *State, e Event, r Rules) {
 		return
 	}
 	switch e.Kind {
+	case RecOn:
+		s.Rec = Rec{On: true}
+	case RecOff:
+		s.Rec = Rec{}
+	case RecFailed:
+		s.Rec.Failed = true
+	case RecHealthy:
+		s.Rec.Failed = false
 	case RingBack:
 		if s.Phase == Dialling && s.RingAt == 0 {
 			s.RingAt = s.Now
