@@ -15,6 +15,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"github.com/go-jose/go-jose/v4"
@@ -101,6 +102,9 @@ func Open(trusted []crypto.PublicKey, typ Type, doc []byte, v any) error {
 		dec.DisallowUnknownFields()
 		if err := dec.Decode(v); err != nil {
 			return fmt.Errorf("open %s: %w", typ, err)
+		}
+		if _, err := dec.Token(); err != io.EOF {
+			return fmt.Errorf("open %s: more than one value is signed", typ)
 		}
 		return nil
 	}
