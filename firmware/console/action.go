@@ -2,6 +2,7 @@ package console
 
 import (
 	"log/slog"
+	"slices"
 	"strings"
 
 	"deskset/firmware/panel"
@@ -90,15 +91,15 @@ func (a Action) Check() error {
 		}
 	case Busy:
 		need["reason"] = true
-		ok = a.Reason == "" || contains(Reasons, a.Reason)
+		ok = a.Reason == "" || slices.Contains(Reasons, a.Reason)
 	case Lang:
 		need["lang"] = true
-		ok = contains(Languages, a.Lang)
+		ok = slices.Contains(Languages, a.Lang)
 	case Volume:
 		need["db"] = true
 		ok = a.DB >= -24 && a.DB <= 6
 	default:
-		if !contains(Kinds, a.Kind) {
+		if !slices.Contains(Kinds, a.Kind) {
 			return &Error{Code: CodeUnknownAction}
 		}
 	}
@@ -125,7 +126,7 @@ func (a Action) LogValue() slog.Value {
 	return slog.GroupValue(at...)
 }
 
-func isKey(k panel.Key) bool { return contains(panel.Keys, k) }
+func isKey(k panel.Key) bool { return slices.Contains(panel.Keys, k) }
 
 // isTarget takes what a person types for a number, an extension or a feature
 // code. Whether it may be called is the policy's matter.
@@ -138,14 +139,5 @@ func isAgent(s string) bool {
 }
 
 func only(s, alphabet string) bool {
-	return strings.Trim(s, alphabet) == "" && !strings.ContainsFunc(s, func(r rune) bool { return !strings.ContainsRune(alphabet, r) })
-}
-
-func contains[T comparable](all []T, x T) bool {
-	for _, y := range all {
-		if x == y {
-			return true
-		}
-	}
-	return false
+	return !strings.ContainsFunc(s, func(r rune) bool { return !strings.ContainsRune(alphabet, r) })
 }

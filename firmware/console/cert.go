@@ -21,7 +21,7 @@ import (
 
 const (
 	certFile = "console.pem"        // key and certificate, 0600
-	certLife = 398 * 24 * time.Hour // browsers take no longer ones
+	certLife = 398 * 24 * time.Hour // from now; with the year before it, browsers still take it
 	certSlop = 30 * 24 * time.Hour  // renewed this long before its end
 )
 

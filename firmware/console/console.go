@@ -63,9 +63,10 @@ type Server struct {
 	limits  limiter // how often a peer may ask
 	handler http.Handler
 
-	mu    sync.Mutex
-	ln    net.Listener
-	conns sync.WaitGroup // sockets that the HTTP server no longer owns
+	mu      sync.Mutex
+	ln      net.Listener
+	closing bool
+	conns   sync.WaitGroup // sockets that the HTTP server no longer owns
 }
 
 // New checks the configuration. It listens to nothing and starts nothing.
@@ -176,6 +177,9 @@ func (s *Server) Run(ctx context.Context) error {
 	err := srv.Serve(tls.NewListener(newBounded(s.ln, s.cfg.Allow), tlsConf))
 	cancel()
 	parts.Wait()
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
 	s.conns.Wait()
 	s.door.drop(ReasonClosing)
 	if errors.Is(err, http.ErrServerClosed) {

@@ -31,7 +31,10 @@ func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer s.door.exit(sess)
-	s.conns.Add(1)
+	if !s.hold() {
+		s.refuse(w, r, http.StatusServiceUnavailable, &Error{Code: CodeFailed, Text: "the seat stops"})
+		return
+	}
 	defer s.conns.Done()
 
 	c, err := websocket.Accept(w, r, &websocket.AcceptOptions{CompressionMode: websocket.CompressionDisabled})
@@ -63,6 +66,17 @@ func (s *Server) getSocket(w http.ResponseWriter, r *http.Request) {
 	}
 	cancel()
 	parts.Wait()
+}
+
+// hold makes Run wait for a socket; false once it no longer does.
+func (s *Server) hold() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.closing {
+		return false
+	}
+	s.conns.Add(1)
+	return true
 }
 
 // readSocket takes actions until the socket ends or says something that is no
