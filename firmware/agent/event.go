@@ -33,7 +33,7 @@ const (
 	CallEnded                  // Call; Code of a refusal, 0 after a talk
 	AskAnswer                  // the page's keys
 	AskReject                  //
-	AskHangUp                  // confirmed on the page
+	AskHangUp                  // twice for a live customer, R27
 	AskHold                    //
 	AskResume                  //
 	AskConsult                 // Target
@@ -52,7 +52,6 @@ const (
 	RecHealthy                 //
 	HeadsetLost                //
 	HeadsetBack                //
-	NotPermitted               // a target was refused
 	numKinds
 )
 

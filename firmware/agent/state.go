@@ -147,16 +147,18 @@ type Notice string
 
 const (
 	NoNotice        Notice = ""
-	PressAgain      Notice = "press-again-to-hang-up"
+	PressAgain      Notice = "confirm-hangup"
 	MissedRings     Notice = "rona"
-	NotAllowed      Notice = "target-not-allowed"
+	NoAnswer        Notice = "no-answer"
 	CallFailed      Notice = "call-failed"
 	TransferFailed  Notice = "transfer-failed"
-	TransferDone    Notice = "transfer-done"
-	SignInFirst     Notice = "sign-in-first"
-	NoLine          Notice = "no-line"
-	SupervisorAsked Notice = "supervisor-asked"
-	HeadsetGone     Notice = "headset-gone"
+	TransferDone    Notice = "transferred"
+	NoLine          Notice = "offline"
+	SupervisorAsked Notice = "help-sent"
+	HeadsetGone     Notice = "headset-lost"
+	KeyHeld         Notice = "key-stuck"
+	OnHoldLong      Notice = "hold-max"
+	StillMuted      Notice = "mute-cue"
 )
 
 // InCall says that a call is in hand.

@@ -28,7 +28,7 @@ func pass(s *State, r Rules) {
 	case Dialling:
 		if s.RingAt != 0 && s.Rings(r) > r.RingBacks {
 			s.end(0)
-			s.note(CallFailed)
+			s.note(NoAnswer)
 		}
 	}
 	if s.ArmedTo != 0 && s.Now >= s.ArmedTo {
@@ -59,6 +59,7 @@ func apply(s *State, e Event, r Rules) {
 		longPress(s, e.Key)
 	case KeyStuck:
 		s.Stuck, s.Touched = e.Key, ""
+		s.note(KeyHeld)
 	case KeyFree:
 		if s.Stuck == e.Key {
 			s.Stuck = ""
@@ -94,8 +95,6 @@ func apply(s *State, e Event, r Rules) {
 		if s.Notice == HeadsetGone {
 			s.Notice = NoNotice
 		}
-	case NotPermitted:
-		s.note(NotAllowed)
 	case SetVolume:
 		s.Volume = min(max(e.Volume, volumeMin), volumeMax)
 	default:
@@ -106,9 +105,7 @@ func apply(s *State, e Event, r Rules) {
 // want is BUSY, ACW, DND or "ready" asked for by key or page.
 func want(s *State, a Availability, r Rules) {
 	switch {
-	case a == SignedOut:
-	case s.Agent == "":
-		s.note(SignInFirst)
+	case a == SignedOut || s.Agent == "":
 	case s.Phase != Idle:
 		if s.Next == a { // the same key again takes it back
 			a = SignedOut
@@ -164,20 +161,27 @@ func answerKey(s *State) {
 	switch s.Phase {
 	case Ringing:
 		s.phase(Answering)
-	case Dialling:
-		s.ByAgent = true
-		s.end(0)
 	case Held:
-		s.phase(Resuming)
-	case Talking:
-		if s.ArmedTo == 0 {
-			s.ArmedTo = s.Now + hangUpWindow
-			s.note(PressAgain)
-			return
+		if s.Consult == Idle {
+			s.phase(Resuming)
 		}
-		s.ByAgent = true
-		s.end(0)
+	case Dialling, Talking:
+		s.hangUp()
 	}
+}
+
+// hangUp asks for a second time when somebody is on the line, R27.
+func (s *State) hangUp() {
+	switch {
+	case s.Phase == Ending:
+		return
+	case s.Phase.live() && s.ArmedTo == 0:
+		s.ArmedTo = s.Now + hangUpWindow
+		s.note(PressAgain)
+		return
+	}
+	s.ByAgent = true
+	s.end(486)
 }
 
 // line is what the PBX reports and the page asks about calls.
@@ -246,10 +250,7 @@ func line(s *State, e Event, r Rules) {
 			s.end(486)
 		}
 	case AskHangUp:
-		if s.Phase != Ending {
-			s.ByAgent = true
-			s.end(486)
-		}
+		s.hangUp()
 	case AskHold:
 		if s.Phase == Talking {
 			s.phase(Holding)
