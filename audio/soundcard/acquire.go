@@ -1,0 +1,90 @@
+package soundcard
+
+import (
+	"context"
+	"time"
+)
+
+// attempt is the outcome of one try to open the headset.
+type attempt struct {
+	stream *stream
+	dev    device
+	err    error
+}
+
+// acquire tries until the headset is open; it returns nil when ctx ends first.
+// There is at most one try at a time: if one hangs (a stopped PulseAudio
+// server), its outcome is waited for, while Wait keeps the pace of the call.
+func (c *Card) acquire(ctx context.Context, changed <-chan struct{}) (*stream, device) {
+	began := time.Now()
+	var said string
+	for {
+		got := c.try()
+		slow := time.NewTimer(firstPeriod)
+		var a attempt
+		for waiting := true; waiting; {
+			select {
+			case a = <-got:
+				waiting = false
+			case <-slow.C:
+				c.announce(Lost, "the sound server does not answer")
+				c.log.Warn("opening the headset hangs", "backend", c.cfg.Backend)
+			case <-ctx.Done():
+				slow.Stop()
+				c.close(unwanted(got))
+				return nil, nil
+			}
+		}
+		slow.Stop()
+		if a.err == nil {
+			return a.stream, a.dev
+		}
+		c.announce(Lost, a.err.Error())
+		if said != a.err.Error() {
+			said = a.err.Error()
+			c.log.Debug("headset not opened", "id", c.cfg.Capture, "err", a.err)
+		}
+		wait := time.NewTimer(retry(time.Since(began)))
+		select {
+		case <-wait.C:
+		case <-changed:
+		case <-ctx.Done():
+		}
+		wait.Stop()
+		if ctx.Err() != nil {
+			return nil, nil
+		}
+	}
+}
+
+// unwanted is the device of a try that nobody waits for any more.
+type unwanted <-chan attempt
+
+func (got unwanted) close() {
+	if a := <-got; a.err == nil {
+		a.stream.dead.Store(true)
+		a.dev.close()
+	}
+}
+
+func (c *Card) try() <-chan attempt {
+	got := make(chan attempt, 1)
+	go func() {
+		s := newStream(c.clock, c.cfg.EarChannels, c.opener.trim())
+		dev, err := c.opener.open(s)
+		got <- attempt{s, dev, err}
+	}()
+	return got
+}
+
+// retry is the pause between two tries, by how long the headset has been away:
+// a jolted plug returns within seconds, a headset taken home tomorrow.
+func retry(away time.Duration) time.Duration {
+	switch {
+	case away < 5*time.Second:
+		return 100 * time.Millisecond
+	case away < time.Minute:
+		return 250 * time.Millisecond
+	}
+	return 500 * time.Millisecond
+}

@@ -1,0 +1,154 @@
+package soundcard
+
+import (
+	"sync/atomic"
+
+	"deskset/audio/pcm"
+)
+
+// consumer is the state of ReadMic and WriteEar. Only the consumer goroutine
+// touches it, but for the counters that Stats reads.
+type consumer struct {
+	seen  *stream // the stream of the last call
+	fresh bool    // drop what the microphone's ring has gathered
+	held  bool    // the last frame was sound
+	tail  int16   // its last sample
+	base  int
+
+	micFill, earFill *fill
+	splice           [pcm.Frame + maxLag]int16
+	micBuf           [pcm.Frame + maxLag]int16
+	quiet            [maxTarget]int16
+
+	slips, moved       atomic.Uint64 // splices; samples left out or played twice
+	micMissed          atomic.Uint64
+	micLevel, earLevel atomic.Int64
+	earTarget          atomic.Int64
+}
+
+func (k *consumer) init(periodMs int) {
+	k.base = periodMs * pcm.Rate / 1000
+	k.earTarget.Store(int64(k.base))
+	k.start(nil)
+}
+
+// start forgets the last stream.
+func (k *consumer) start(s *stream) {
+	k.seen, k.fresh = s, true
+	k.micFill, k.earFill = newFill(0), newFill(k.base)
+}
+
+// stream returns the headset's stream, or nil.
+func (c *Card) stream() *stream {
+	s := c.cur.Load()
+	if s != nil && s != c.consumer.seen {
+		c.consumer.start(s)
+	}
+	return s
+}
+
+// ReadMic fills frame, pcm.Frame samples, with the next 20 ms of the microphone.
+// It returns false if there is nothing (the headset is lost or late); then the
+// frame is silence, after a short ramp down from the last sound. One consumer.
+func (c *Card) ReadMic(frame []int16) bool {
+	k := &c.consumer
+	frame = frame[:pcm.Frame]
+	s := c.stream()
+	if s == nil {
+		return k.miss(frame)
+	}
+	have := s.mic.Len()
+	if k.fresh && have < pcm.Frame {
+		s.mic.Skip(have)
+		return k.miss(frame)
+	}
+	if k.fresh {
+		k.fresh = false
+		have -= s.mic.Skip(have - pcm.Frame)
+		k.micFill.reset()
+	}
+	if have < pcm.Frame {
+		k.micMissed.Add(1)
+		return k.miss(frame)
+	}
+	k.micLevel.Store(int64(have - pcm.Frame))
+	k.take(s, frame, max(k.micFill.next(have-pcm.Frame, 0), 0))
+	if !k.held {
+		for i := range ramp {
+			frame[i] = int16(int32(frame[i]) * int32(i) / ramp)
+		}
+	}
+	k.held, k.tail = true, frame[pcm.Frame-1]
+	return true
+}
+
+// take reads a frame, of which about excess samples more are swallowed.
+func (k *consumer) take(s *stream, frame []int16, excess int) {
+	if excess < minLag {
+		s.mic.Read(frame)
+		return
+	}
+	x := k.micBuf[:pcm.Frame+excess]
+	// The place of the splice may leave out less than asked for: what is left
+	// over stays in the ring, so look before reading.
+	n := s.mic.Peek(x)
+	d := lag(x[:n], 0, excess)
+	shrink(frame, x[:pcm.Frame+d], 0, d)
+	s.mic.Skip(pcm.Frame + d)
+	k.slips.Add(1)
+	k.moved.Add(uint64(d))
+}
+
+// miss fills frame with the end of a sound.
+func (k *consumer) miss(frame []int16) bool {
+	clear(frame)
+	if k.held {
+		for i := range ramp {
+			frame[i] = int16(int32(k.tail) * int32(ramp-1-i) / ramp)
+		}
+	}
+	k.held = false
+	return false
+}
+
+// WriteEar gives the ear the next 20 ms, pcm.Frame samples. Without a headset
+// they go nowhere. One consumer.
+func (c *Card) WriteEar(frame []int16) {
+	k := &c.consumer
+	s := c.stream()
+	if s == nil {
+		return
+	}
+	frame = frame[:pcm.Frame]
+	level := s.ear.Len()
+	k.earLevel.Store(int64(level))
+	if !s.primed.Load() {
+		// Nothing is playing: lay the reserve down as silence, once.
+		k.earFill.next(level, s.underruns.Load())
+		if need := k.earFill.target - level; need > 0 {
+			s.ear.Write(k.quiet[:need])
+		}
+		k.earFill.reset()
+		s.ear.Write(frame)
+		s.primed.Store(true)
+	} else {
+		change := k.earFill.next(level, s.underruns.Load())
+		s.ear.Write(k.fit(frame, change))
+	}
+	k.earTarget.Store(int64(k.earFill.target))
+}
+
+// fit returns x shortened (change > 0) or lengthened by about change samples;
+// the result is valid until the next call.
+func (k *consumer) fit(x []int16, change int) []int16 {
+	d := lag(x, 0, max(change, -change))
+	if d < minLag {
+		return x
+	}
+	k.slips.Add(1)
+	k.moved.Add(uint64(d))
+	if change > 0 {
+		return k.splice[:shrink(k.splice[:], x, 0, d)]
+	}
+	return k.splice[:stretch(k.splice[:], x, 0, d)]
+}
