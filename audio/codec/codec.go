@@ -10,13 +10,15 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+
+	"deskset/audio/pcm"
 )
 
 const (
 	// Rate is the PCM rate on the caller's side, in samples a second.
-	Rate = 48000
+	Rate = pcm.Rate
 	// Frame is one 20 ms frame in samples at Rate: what an Encoder takes.
-	Frame = 960
+	Frame = pcm.Frame
 	// MaxSamples is the longest packet a Decoder gives, in samples at Rate:
 	// 120 ms (RFC 6716 section 2.1.4). Decode into a buffer of this size.
 	MaxSamples = 5760

@@ -59,7 +59,7 @@ type Packet struct {
 	Count   int // frames, 1..MaxFrames
 	VBR     bool
 	Padding int // bytes of padding at the end (without their length bytes)
-	offset  int // of the first frame
+	Offset  int // of the first frame's bytes; before it stand TOC and lengths
 	sizes   [MaxFrames]uint16
 }
 
@@ -76,7 +76,7 @@ func (p *Packet) Frames(pkt []byte) []byte {
 	for _, s := range p.sizes[:p.Count] {
 		n += int(s)
 	}
-	return pkt[p.offset : p.offset+n]
+	return pkt[p.Offset : p.Offset+n]
 }
 
 // ParseTOC gives the first byte, which even a packet that is otherwise damaged has.
@@ -177,7 +177,7 @@ func (p *Packet) parse(b []byte, self bool) (int, error) {
 		}
 		p.sizes[i] = uint16(n)
 	}
-	p.offset = at
+	p.Offset = at
 
 	total := 0
 	for _, s := range p.sizes[:given] {
@@ -224,7 +224,7 @@ func HasFEC(pkt []byte) bool {
 		return false
 	}
 	n := max(1, p.TOC.FrameSamples()/Frame) // SILK frames, one VAD flag each
-	first := pkt[p.offset]
+	first := pkt[p.Offset]
 	if first>>(7-n)&1 != 0 {
 		return true
 	}
