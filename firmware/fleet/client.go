@@ -124,12 +124,16 @@ func (e *StatusError) Temporary() bool {
 
 // Do sends one request below the centre's address and returns the body of a
 // 2xx answer. Any other answer is a *StatusError, with the body's bytes
-// beside it.
+// beside it. A body that is an io.Closer is always closed, but it may be read
+// until then even after Do has returned.
 func (c *Client) Do(ctx context.Context, method, path string, header http.Header, body io.Reader, size int64) ([]byte, error) {
 	u := *c.base
 	u.Path = strings.TrimSuffix(u.Path, "/") + path
 	req, err := http.NewRequestWithContext(ctx, method, u.String(), body)
 	if err != nil {
+		if c, ok := body.(io.Closer); ok {
+			c.Close()
+		}
 		return nil, fmt.Errorf("%s %s: %w", method, path, err)
 	}
 	for k, v := range header {

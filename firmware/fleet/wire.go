@@ -67,6 +67,7 @@ type Receipt struct {
 	Manifest    string    `json:"manifest"` // hex SHA-256 of the manifest document as uploaded
 	Received    time.Time `json:"received"`
 	RetainUntil time.Time `json:"retain_until"`
+	Note        string    `json:"note,omitempty"` // what the centre could not do, e.g. open the facts; the bytes are safe all the same
 }
 
 const ReceiptFormat = "deskset-receipt/1"

@@ -168,17 +168,19 @@ func (u *Uploader) put(ctx context.Context, id string, p fleet.Part, f io.Reader
 	// Generous for a thin line, but a dead one is noticed.
 	ctx, cancel := context.WithTimeout(ctx, time.Minute+time.Duration(n)*time.Second/8000)
 	defer cancel()
-	src := &paced{ctx: ctx, r: io.NewSectionReader(f, at, n), busy: u.c.InCall, rate: u.c.CallRate}
+	src := &paced{ctx: ctx, r: io.NewSectionReader(f, at, n), busy: u.c.InCall, rate: u.c.CallRate, closed: make(chan struct{})}
 	h := http.Header{
 		"Content-Type":  {"application/octet-stream"},
 		"Content-Range": {fleet.Range{From: at, To: at + n - 1, Total: p.Size}.String()},
 	}
 	path := fmt.Sprintf("%s%s/parts/%s", fleet.PathRec, id, p.Name())
 	b, err := u.c.Client.Do(ctx, http.MethodPut, path, h, src, n)
+	cancel()
+	broken := src.Wait()
 	var se *fleet.StatusError
 	switch {
-	case src.err != nil:
-		return st, own("read part %s of %s: %w", p.Name(), id, src.err)
+	case broken != nil:
+		return st, own("read part %s of %s: %w", p.Name(), id, broken)
 	case errors.As(err, &se) && se.Status == http.StatusRequestedRangeNotSatisfiable:
 		if json.Unmarshal(b, &st) != nil {
 			return st, own("send part %s of %s: %w", p.Name(), id, err)
