@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"deskset/audio/codec"
+	"deskset/firmware/record"
 
 	"github.com/pion/dtls/v3"
 	"github.com/pion/ice/v4"
@@ -80,6 +81,10 @@ type Leg struct {
 	dtls   *dtls.Conn
 
 	away atomic.Bool // ICE is disconnected
+	shut atomic.Bool // Close was called
+
+	earMu sync.Mutex
+	ear   record.Stats
 
 	rt flow // what the ticks use
 }
@@ -154,6 +159,9 @@ func (l *Leg) farAddr() netip.AddrPort {
 	return netip.AddrPort{}
 }
 
+// Age is the leg's own time: since New, as Packet.Arrival counts.
+func (l *Leg) Age() time.Duration { return l.cfg.Now().Sub(l.born) }
+
 // Local is the address of the leg's socket.
 func (l *Leg) Local() netip.AddrPort { return l.sock.addr() }
 
@@ -205,6 +213,7 @@ func (l *Leg) Close() error {
 		return nil
 	}
 	l.step = closedLeg
+	l.shut.Store(true)
 	agent, dc := l.agent, l.dtls
 	l.mu.Unlock()
 

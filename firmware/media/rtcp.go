@@ -179,9 +179,24 @@ func (l *Leg) Stats() record.Stats {
 	return s
 }
 
-// Events received so far that were DTMF digits: their number only.
+// DigitsReceived counts the DTMF digits that came as events; which ones they
+// were is not kept.
 func (l *Leg) DigitsReceived() uint64 {
 	l.rt.mu.Lock()
 	defer l.rt.mu.Unlock()
 	return l.rt.in.events
+}
+
+// buffered are the figures of the leg's jitter buffers, which the pump keeps
+// here so that they outlast its own.
+func (l *Leg) buffered() record.Stats {
+	l.earMu.Lock()
+	defer l.earMu.Unlock()
+	return l.ear
+}
+
+func (l *Leg) setBuffered(s record.Stats) {
+	l.earMu.Lock()
+	defer l.earMu.Unlock()
+	l.ear = s
 }
