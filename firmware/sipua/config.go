@@ -6,6 +6,8 @@ import (
 	"errors"
 	"log/slog"
 	"time"
+
+	"deskset/firmware/sipua/wsflow"
 )
 
 // Conn is one WebSocket connection with the subprotocol "sip". Read is called
@@ -59,7 +61,7 @@ var (
 	// ErrState: the call is not in a state in which this can be done.
 	ErrState = errors.New("not possible in the call's state")
 	// ErrOversized: a message above MaxMessage was skipped.
-	ErrOversized = errors.New("message too big")
+	ErrOversized = wsflow.ErrOversized
 	// ErrGlare: both sides re-offered at once and it did not resolve in time.
 	ErrGlare = errors.New("both sides changed the call at once")
 )
