@@ -69,7 +69,7 @@ type Vault struct {
 	byID    map[string]*entry
 	next    uint64
 	base    uint64 // numbers up to it are no longer in the index
-	changed chan struct{}
+	watch   map[chan struct{}]bool
 	idle    chan struct{} // wakes Run
 	faults  []string      // found at Open, in words
 	closed  bool
@@ -111,7 +111,7 @@ func Open(cfg Config) (*Vault, error) {
 	v := &Vault{
 		cfg: cfg, fs: cfg.FS, log: cfg.Log, lock: lock,
 		entries: map[uint64]*entry{}, byID: map[string]*entry{}, next: 1, making: map[string]*Recording{},
-		changed: make(chan struct{}), idle: make(chan struct{}, 1),
+		watch: map[chan struct{}]bool{}, idle: make(chan struct{}, 1),
 	}
 	v.pool = newPool(cfg.FS, cfg.Slabs, cfg.Log)
 	if err := v.recover(); err != nil {
@@ -146,11 +146,18 @@ func (v *Vault) closeFiles() error {
 	return errors.Join(err, v.lock.Close())
 }
 
-// Changed returns a channel that is closed at the next change of List.
-func (v *Vault) Changed() <-chan struct{} {
+// Changed returns a channel of capacity one that receives after each change of
+// List; changes that come while it is full are one. Call stop when done.
+func (v *Vault) Changed() (ch <-chan struct{}, stop func()) {
+	c := make(chan struct{}, 1)
 	v.mu.Lock()
 	defer v.mu.Unlock()
-	return v.changed
+	v.watch[c] = true
+	return c, func() {
+		v.mu.Lock()
+		defer v.mu.Unlock()
+		delete(v.watch, c)
+	}
 }
 
 // List of all recordings in the index, oldest first.
@@ -305,8 +312,12 @@ func (v *Vault) append(r indexRecord) error {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	v.apply(r, ref)
-	close(v.changed)
-	v.changed = make(chan struct{})
+	for c := range v.watch {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
 	return nil
 }
 
