@@ -38,6 +38,7 @@ const waitingDepth = 64
 // flow is the part of a leg that runs at each tick.
 type flow struct {
 	leg     *Leg
+	cname   string
 	waiting chan datagram // read by the socket's goroutine
 
 	mu       sync.Mutex // held for the length of a Drain, a Send, a look at figures
@@ -56,7 +57,7 @@ type flow struct {
 }
 
 func (f *flow) init(l *Leg) {
-	f.leg = l
+	f.leg, f.cname = l, l.loc.cname
 	f.waiting = make(chan datagram, waitingDepth)
 	f.taken = f.take
 	f.scratch = make([]byte, 0, maxDatagram)

@@ -140,6 +140,7 @@ func New(cfg Config) (*Leg, error) {
 	l.loc = local{
 		session: randomID(), version: 1, addr: sock.addr(), fingerprint: cfg.Identity.fingerprint,
 		ufrag: rand.Text()[:8], pwd: rand.Text(), dir: SendRecv,
+		ssrc: randomSSRC(), cname: rand.Text()[:16], // RFC 7022: names nobody
 	}
 	l.rt.init(l)
 	return l, nil
@@ -150,6 +151,12 @@ func randomID() uint64 {
 	var b [8]byte
 	rand.Read(b[:])
 	return binary.BigEndian.Uint64(b[:]) >> 2
+}
+
+func randomSSRC() uint32 {
+	var b [4]byte
+	rand.Read(b[:])
+	return binary.BigEndian.Uint32(b[:])
 }
 
 func (l *Leg) farAddr() netip.AddrPort {

@@ -15,6 +15,7 @@ type agreed struct {
 	pt      uint8 // to send it with
 	bitrate int   // bit/s the far end wants at most, 0: no wish
 	dir     Direction
+	ssrc    uint32 // ours
 
 	events      bool // the far end takes telephone events
 	eventPT     uint8
@@ -53,8 +54,8 @@ func eventsFor(c codec.Codec, list []payload) (payload, bool) {
 // newAgreed joins both lists. first is what we send with. Types of both sides
 // are understood on the way in: they are the same in nearly every call, and
 // where they differ ours are the ones that were promised.
-func newAgreed(first payload, ours, theirs []payload, dir Direction) *agreed {
-	a := &agreed{codec: first.codec, pt: first.pt, dir: dir, bitrate: maxBitrate(first.fmtp)}
+func newAgreed(first payload, ours, theirs []payload, dir Direction, ssrc uint32) *agreed {
+	a := &agreed{codec: first.codec, pt: first.pt, dir: dir, ssrc: ssrc, bitrate: maxBitrate(first.fmtp)}
 	if e, ok := eventsFor(first.codec, theirs); ok {
 		if _, mutual := eventsFor(first.codec, ours); mutual {
 			a.events, a.eventPT, a.eventClock = true, e.pt, e.clock

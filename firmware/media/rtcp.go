@@ -19,9 +19,8 @@ const ntpEpoch = 2208988800
 
 // reports is what goes to and comes from RTCP.
 type reports struct {
-	cname string
-	due   time.Time
-	sent  uint32 // packets at the last report: a new SR needs new ones
+	due  time.Time
+	sent uint32 // packets at the last report: a new SR needs new ones
 
 	lastSR   uint32    // middle 32 bits of the far end's newest SR
 	lastSRAt time.Time // zero: none
@@ -33,7 +32,6 @@ type reports struct {
 }
 
 func (r *reports) start(now time.Time) {
-	r.cname = rand.Text()[:16] // RFC 7022: names nobody
 	r.due = now.Add(reportEvery / 2)
 }
 
@@ -113,7 +111,7 @@ func (f *flow) sendReport(bye bool) {
 	} else {
 		list = append(list, &rtcp.ReceiverReport{SSRC: o.ssrc, Reports: blocks})
 	}
-	list = append(list, rtcp.NewCNAMESourceDescription(o.ssrc, f.rep.cname))
+	list = append(list, rtcp.NewCNAMESourceDescription(o.ssrc, f.cname))
 	if bye {
 		list = append(list, &rtcp.Goodbye{Sources: []uint32{o.ssrc}})
 	}

@@ -35,6 +35,8 @@ type local struct {
 	audio            int
 	payloads         []payload
 	dir              Direction
+	ssrc             uint32
+	cname            string
 }
 
 // offered is what an offer of ours lists for codecs in order of preference.
@@ -103,6 +105,9 @@ func (l *local) marshal() []byte {
 		line("a=fingerprint:%s", l.fingerprint)
 		line("a=ice-ufrag:%s", l.ufrag)
 		line("a=ice-pwd:%s", l.pwd)
+		// Declared, because some far ends drop what they were not told of.
+		line("a=msid:- audio")
+		line("a=ssrc:%d cname:%s", l.ssrc, l.cname)
 		line("a=candidate:1 1 udp %d %s %d typ host", uint32(126)<<24|65535<<8|255, ip, l.addr.Port())
 		line("a=end-of-candidates")
 	}

@@ -1,7 +1,6 @@
 package media
 
 import (
-	"crypto/rand"
 	"encoding/binary"
 	"time"
 
@@ -28,21 +27,16 @@ type outbound struct {
 }
 
 func (o *outbound) init() {
-	o.renew()
 	// RFC 3711 section 3.3.1: begin low, so that the loss of the first packets
 	// cannot hide a wrap from the far end.
-	o.seq &= 0x3fff
+	o.seq = uint16(randomSSRC()) & 0x3fff
 }
 
 // renew begins a new source; the sequence numbers go on.
-func (o *outbound) renew() {
-	var b [10]byte
-	rand.Read(b[:])
-	o.ssrc, o.ts = binary.BigEndian.Uint32(b[:]), binary.BigEndian.Uint32(b[4:])
-	if o.clock == 0 {
-		o.seq = binary.BigEndian.Uint16(b[8:])
-	}
+func (o *outbound) renew(ssrc, clock uint32) {
+	o.ssrc, o.clock, o.ts = ssrc, clock, randomSSRC()
 	o.packets, o.octets = 0, 0
+	o.dtmf.on = false
 }
 
 // Send sends one frame of 20 ms that was encoded with codec c; call it once a
@@ -61,14 +55,9 @@ func (l *Leg) Send(c codec.Codec, payload []byte) {
 	deal := l.deal.Load()
 	o := &f.out
 	ticks := deal.codec.FrameTicks()
-	switch clock := deal.codec.ClockRate(); {
-	case o.clock == 0:
-		o.clock = clock
-	case o.clock != clock:
-		// RFC 7160 section 4.1: another clock is another source.
-		o.renew()
-		o.clock, o.dtmf.on = clock, false
-	default:
+	if o.ssrc != deal.ssrc || o.clock == 0 {
+		o.renew(deal.ssrc, deal.codec.ClockRate())
+	} else {
 		o.ts += ticks
 	}
 	was := o.talking

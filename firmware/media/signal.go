@@ -174,7 +174,8 @@ func (l *Leg) answerWith(loc *local, r *remote) (*agreed, error) {
 	loc.mid, loc.bundle, loc.sections, loc.audio = r.mid, r.bundle, r.sections, r.audio
 	loc.payloads = list
 	loc.dir = l.want & r.dir.Reverse()
-	return newAgreed(first, list, r.payloads, loc.dir), nil
+	loc.ssrc = l.ssrcFor(first)
+	return newAgreed(first, list, r.payloads, loc.dir, loc.ssrc), nil
 }
 
 // readAnswer checks an answer against the offer that is out.
@@ -190,7 +191,17 @@ func (l *Leg) readAnswer(answer []byte) (*remote, *agreed, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	return r, newAgreed(first, l.loc.payloads, r.payloads, l.loc.dir&r.dir.Reverse()), nil
+	l.loc.ssrc = l.ssrcFor(first)
+	return r, newAgreed(first, l.loc.payloads, r.payloads, l.loc.dir&r.dir.Reverse(), l.loc.ssrc), nil
+}
+
+// ssrcFor is the source to send a codec under: another clock is another source
+// (RFC 7160 section 4.1).
+func (l *Leg) ssrcFor(p payload) uint32 {
+	if d := l.deal.Load(); d != nil && d.codec.ClockRate() != p.clock {
+		return randomSSRC()
+	}
+	return l.loc.ssrc
 }
 
 // sameTransport refuses a later description that would need new keys or a new
