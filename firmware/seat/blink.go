@@ -1,0 +1,78 @@
+package seat
+
+import (
+	"log/slog"
+	"time"
+
+	"deskset/firmware/panel"
+)
+
+// blinker drives the lamps: it knows what each shall show and sets what it
+// shows at this moment. All lamps blink in phase, counted from the moment the
+// light was asked for, so a key is answered on its edge's own tick.
+type blinker struct {
+	out   Lamps
+	log   *slog.Logger
+	want  map[panel.Lamp]panel.Light
+	since map[panel.Lamp]time.Duration
+	shown map[panel.Lamp]panel.Colour
+	bad   bool // the last Set failed
+}
+
+func newBlinker(out Lamps, log *slog.Logger) *blinker {
+	return &blinker{
+		out: out, log: log, want: map[panel.Lamp]panel.Light{},
+		since: map[panel.Lamp]time.Duration{}, shown: map[panel.Lamp]panel.Colour{},
+	}
+}
+
+// show takes a new table of lights.
+func (b *blinker) show(lights map[panel.Lamp]panel.Light, now time.Duration) {
+	for l, x := range lights {
+		if b.want[l] != x {
+			b.want[l], b.since[l] = x, now
+		}
+	}
+	b.tick(now)
+}
+
+// tick sets every lamp as it is at this moment.
+func (b *blinker) tick(now time.Duration) {
+	for _, l := range panel.Lamps {
+		x, ok := b.want[l]
+		if !ok {
+			continue
+		}
+		c, lit := panel.Lit(x, now-b.since[l])
+		if !lit {
+			c = panel.Off
+		}
+		if b.shown[l] == c {
+			continue
+		}
+		if err := b.out.Set(l, c); err != nil {
+			if !b.bad {
+				b.log.Error("seat: lamp", "lamp", l, "err", err)
+			}
+			b.bad = true
+			continue
+		}
+		b.bad = false
+		b.shown[l] = c
+	}
+}
+
+// deadline is when a blinking lamp changes next; 0: none blinks.
+func (b *blinker) deadline(now time.Duration) time.Duration {
+	var soon time.Duration
+	for l, x := range b.want {
+		d := panel.Next(x, now-b.since[l])
+		if d <= 0 {
+			continue
+		}
+		if at := now + d; soon == 0 || at < soon {
+			soon = at
+		}
+	}
+	return soon
+}
