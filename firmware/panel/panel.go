@@ -132,6 +132,7 @@ type Limits struct {
 	Talk          int  `json:"talk"`           // soft hint only, R24
 	Dial          bool `json:"dial"`           // some target may be dialled
 	BlindTransfer bool `json:"blind_transfer"` // transfer without consultation
+	PIN           bool `json:"pin"`            // signing in takes one
 }
 
 // Links the seat depends on.
