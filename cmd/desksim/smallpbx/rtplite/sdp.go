@@ -72,6 +72,23 @@ var ErrNoAudio = errors.New("no audio stream of a codec that we know")
 // ParseSDP reads the first live audio stream. Session-level connection and
 // direction are inherited; c=0.0.0.0 is the old way to hold (RFC 3264 section 8.4).
 func ParseSDP(body []byte) (Desc, error) {
+	d, err := parse(body)
+	if err == nil && d.Addr.Addr().IsUnspecified() {
+		switch d.Dir {
+		case SendRecv:
+			d.Dir = SendOnly
+		case RecvOnly:
+			d.Dir = Inactive
+		}
+	}
+	return d, err
+}
+
+// ParseWebRTC reads a description whose c= line says nothing, because candidates
+// do (RFC 8839 section 4.3).
+func ParseWebRTC(body []byte) (Desc, error) { return parse(body) }
+
+func parse(body []byte) (Desc, error) {
 	var s sdp.SessionDescription
 	if err := s.Unmarshal(body); err != nil {
 		return Desc{}, fmt.Errorf("read SDP: %w", err)
@@ -112,14 +129,6 @@ func audio(s *sdp.SessionDescription, m *sdp.MediaDescription) (Desc, error) {
 			case SendRecv, SendOnly, RecvOnly, Inactive:
 				d.Dir = dir
 			}
-		}
-	}
-	if ip.IsUnspecified() {
-		switch d.Dir {
-		case SendRecv:
-			d.Dir = SendOnly
-		case RecvOnly:
-			d.Dir = Inactive
 		}
 	}
 	maps := map[uint8]string{0: "PCMU/8000", 8: "PCMA/8000"}
