@@ -77,6 +77,7 @@ type UploadState struct {
 	Manifest bool        `json:"manifest"`
 	Parts    []PartState `json:"parts"`
 	Receipt  string      `json:"receipt,omitempty"` // signed.Receipt once all is durable
+	Hold     bool        `json:"hold,omitempty"`    // a legal hold stands
 }
 
 // PartState is how much of a part the centre holds, in bytes.

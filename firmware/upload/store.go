@@ -22,8 +22,9 @@ type Store interface {
 	// Receipted keeps the verified receipt durably. From its return on the
 	// recording is no longer listed.
 	Receipted(id string, receipt []byte) error
-	// Changed receives when List may have grown. It may be lossy, as a channel
-	// of capacity one is, but the last change must come through.
+	// Changed returns a channel that receives, or is closed, once List may have
+	// grown. It may be lossy, as a channel of capacity one is, but the last
+	// change must come through.
 	Changed() <-chan struct{}
 }
 

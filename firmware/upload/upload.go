@@ -108,11 +108,11 @@ func (u *Uploader) Status() ([]Status, error) {
 // Run uploads until ctx ends, and returns ctx's error.
 func (u *Uploader) Run(ctx context.Context) error {
 	for {
+		changed := u.c.Store.Changed() // before List, so that no change is missed
 		wait, held := u.round(ctx)
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		changed := u.c.Store.Changed()
 		if held {
 			changed = nil // the back-off stands, whatever else is made meanwhile
 		}
