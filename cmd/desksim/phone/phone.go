@@ -237,3 +237,6 @@ func (p *Phone) handle(in *siplite.Incoming) {
 func allow() sip.Header {
 	return sip.NewHeader("Allow", "INVITE, ACK, BYE, CANCEL, OPTIONS, UPDATE, INFO, NOTIFY, REFER")
 }
+
+// Started is closed when Run has begun.
+func (p *Phone) Started() <-chan struct{} { return p.started }
