@@ -182,9 +182,14 @@ func (s State) Name() panel.State {
 		return panel.Ringing
 	case Dialling:
 		return panel.Dialling
-	case Holding, Held, Transferring:
+	case Held, Resuming: // asked for is not yet so
 		return panel.Hold
-	case Talking, Resuming:
+	case Talking, Holding:
+		return panel.Talking
+	case Transferring:
+		if s.HeldAt != 0 {
+			return panel.Hold
+		}
 		return panel.Talking
 	case Ending:
 		if s.Answered {

@@ -50,6 +50,25 @@ func (c *Client) View(ctx context.Context) (panel.View, error) {
 	return v, err
 }
 
+// Await follows the view until ok says true of it, and returns that one.
+func (c *Client) Await(ctx context.Context, ok func(panel.View) bool) (panel.View, error) {
+	var v panel.View
+	err := c.lines(ctx, "/views", func(line []byte) (bool, error) {
+		v = panel.View{}
+		if err := json.Unmarshal(line, &v); err != nil {
+			return false, fmt.Errorf("read view: %w", err)
+		}
+		return ok(v), nil
+	})
+	if err == nil && !ok(v) {
+		err = ErrNotRunning
+	}
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return v, err
+}
+
 // Bundle asks for the support bundle, JSON.
 func (c *Client) Bundle(ctx context.Context) ([]byte, error) { return c.get(ctx, "/bundle") }
 
@@ -81,7 +100,22 @@ func (c *Client) Events(ctx context.Context, after uint64, follow bool, f func(s
 	if follow {
 		q += "&follow=1"
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://seat"+q, nil)
+	err := c.lines(ctx, q, func(line []byte) (bool, error) {
+		var e seat.Event
+		if err := json.Unmarshal(line, &e); err != nil {
+			return false, fmt.Errorf("read events: %w", err)
+		}
+		return false, f(e)
+	})
+	if ctx.Err() != nil {
+		return nil
+	}
+	return err
+}
+
+// lines calls f with every line of an answer until it is done or fails.
+func (c *Client) lines(ctx context.Context, path string, f func([]byte) (done bool, err error)) error {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://seat"+path, nil)
 	if err != nil {
 		return err
 	}
@@ -91,17 +125,11 @@ func (c *Client) Events(ctx context.Context, after uint64, follow bool, f func(s
 	}
 	defer resp.Body.Close()
 	sc := bufio.NewScanner(resp.Body)
+	sc.Buffer(nil, 1<<20)
 	for sc.Scan() {
-		var e seat.Event
-		if err := json.Unmarshal(sc.Bytes(), &e); err != nil {
-			return fmt.Errorf("read events: %w", err)
-		}
-		if err := f(e); err != nil {
+		if done, err := f(sc.Bytes()); done || err != nil {
 			return err
 		}
-	}
-	if ctx.Err() != nil {
-		return nil
 	}
 	return sc.Err()
 }

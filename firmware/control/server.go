@@ -27,6 +27,7 @@ const Socket = "deskset.sock"
 // Seat is what the verbs may see and ask.
 type Seat interface {
 	View() panel.View
+	Changed() (<-chan struct{}, func())
 	Do(context.Context, console.Action) error
 	Events(ctx context.Context, after uint64, follow bool, f func(seat.Event) error) error
 }
@@ -82,6 +83,7 @@ func (s *Server) Run(ctx context.Context) error {
 func (s *Server) routes() http.Handler {
 	mux := http.NewServeMux()
 	mux.HandleFunc("GET /view", func(w http.ResponseWriter, r *http.Request) { reply(w, s.seat.View()) })
+	mux.HandleFunc("GET /views", s.views)
 	mux.HandleFunc("GET /events", s.events)
 	mux.HandleFunc("GET /bundle", func(w http.ResponseWriter, r *http.Request) { reply(w, s.bundle(r.Context())) })
 	mux.HandleFunc("POST /do", s.do)
@@ -101,6 +103,22 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request) {
 		}
 		return flush.Flush()
 	})
+}
+
+// views streams the view, now and after each change.
+func (s *Server) views(w http.ResponseWriter, r *http.Request) {
+	changed, stop := s.seat.Changed()
+	defer stop()
+	enc := json.NewEncoder(w)
+	flush := http.NewResponseController(w)
+	w.Header().Set("Content-Type", "application/x-ndjson")
+	for enc.Encode(s.seat.View()) == nil && flush.Flush() == nil {
+		select {
+		case <-r.Context().Done():
+			return
+		case <-changed:
+		}
+	}
 }
 
 func (s *Server) do(w http.ResponseWriter, r *http.Request) {

@@ -150,12 +150,8 @@ func (s *Seat) callView(l *line) panel.Call {
 		c.Phase, c.Rings = "dialling", s.state.Rings(s.rules)
 	case s.state.Phase == agent.Ending:
 		c.Phase = "ended"
-	case s.state.HeldAt != 0 || s.state.Phase == agent.Holding:
-		c.Phase = "held"
-		c.HeldSince = s.wall(max(s.state.HeldAt, s.state.PhaseAt))
-		if s.state.HeldAt != 0 {
-			c.HeldSince = s.wall(s.state.HeldAt)
-		}
+	case s.state.HeldAt != 0:
+		c.Phase, c.HeldSince = "held", s.wall(s.state.HeldAt)
 	default:
 		c.Phase = "talking"
 	}

@@ -1,0 +1,106 @@
+package rig
+
+import (
+	"context"
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/tls"
+	"crypto/x509"
+	"crypto/x509/pkix"
+	"encoding/pem"
+	"fmt"
+	"log/slog"
+	"math/big"
+	"net"
+	"sync"
+	"time"
+
+	"deskset/cmd/desksim/smallpbx"
+)
+
+// The PBX's accounts: seats at 101, 102 and phones at 201, 202.
+const (
+	SeatUser  = "101"
+	Customer  = "201"
+	Colleague = "202"
+	Queue     = "700"
+	Echo      = "600"
+	password  = "lab-secret-"
+)
+
+// Password of an account of the rig's PBX.
+func Password(user string) string { return password + user }
+
+// PBX is a PBX that seats and phones are tried against.
+type PBX interface {
+	Name() string
+	WSS() string // host:port of SIP over secure WebSocket
+	SIP() string // host:port of SIP over UDP
+	// HangUpAll ends every call from the PBX's side.
+	HangUpAll(ctx context.Context) error
+	// Kill ends the PBX as kill -9 does; Restart brings it back at the same
+	// addresses.
+	Kill() error
+	Restart(ctx context.Context) error
+	Close() error
+}
+
+// pbxCert is a server certificate by a private CA; ca is PEM.
+func pbxCert() (cert tls.Certificate, ca []byte, err error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		return cert, nil, err
+	}
+	t := &x509.Certificate{
+		SerialNumber: big.NewInt(time.Now().UnixNano()), Subject: pkix.Name{CommonName: "lab PBX"},
+		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(48 * time.Hour),
+		KeyUsage: x509.KeyUsageDigitalSignature | x509.KeyUsageCertSign, IsCA: true, BasicConstraintsValid: true,
+		ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
+		DNSNames:    []string{"localhost"}, IPAddresses: []net.IP{net.IPv4(127, 0, 0, 1)},
+	}
+	der, err := x509.CreateCertificate(rand.Reader, t, t, &key.PublicKey, key)
+	if err != nil {
+		return cert, nil, err
+	}
+	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}), nil
+}
+
+// small is the demo's own PBX, in this process.
+type small struct {
+	pbx  *smallpbx.PBX
+	stop context.CancelFunc
+	done sync.WaitGroup
+	err  error
+}
+
+func newSmall(cert tls.Certificate, log *slog.Logger) (*small, error) {
+	pbx, err := smallpbx.New(smallpbx.Config{
+		WSS: "127.0.0.1:0", UDP: "127.0.0.1:0", TLS: &tls.Config{Certificates: []tls.Certificate{cert}},
+		Accounts: map[string]string{SeatUser: Password(SeatUser), "102": Password("102"), Customer: Password(Customer), Colleague: Password(Colleague)},
+		Log:      log,
+	})
+	if err != nil {
+		return nil, err
+	}
+	ctx, stop := context.WithCancel(context.Background())
+	s := &small{pbx: pbx, stop: stop}
+	s.done.Go(func() { s.err = pbx.Run(ctx) })
+	return s, nil
+}
+
+func (s *small) Name() string                        { return "small" }
+func (s *small) WSS() string                         { return s.pbx.WSSAddr() }
+func (s *small) SIP() string                         { return s.pbx.UDPAddr() }
+func (s *small) HangUpAll(ctx context.Context) error { s.pbx.HangupAll(); return nil }
+func (s *small) Kill() error                         { return s.pbx.Stop() }
+func (s *small) Restart(ctx context.Context) error   { return s.pbx.Restart() }
+
+func (s *small) Close() error {
+	s.stop()
+	s.done.Wait()
+	if s.err != nil {
+		return fmt.Errorf("small PBX: %w", s.err)
+	}
+	return nil
+}
