@@ -31,9 +31,13 @@ export function callCard(act) {
     { kind: 'consult', word: 'transfer.consult', primary: true },
     { kind: 'transfer-blind', word: 'transfer.blind', when: (v) => v.limits.blind_transfer },
   ], act, () => open(''));
-  const dialForm = targetForm('dial', [{ kind: 'dial', word: 'dial.go', primary: true }], act, () => {});
+  const dialForm = targetForm('dial', [{ kind: 'dial', word: 'dial.go' }], act, () => {});
 
-  const none = h('div', { 'class': 'no-call' }, h('p', { 'class': 'calm' }), dialForm.el);
+  const reasons = ['break', 'meal', 'training', 'meeting', 'helping', 'other'].map((r) =>
+    h('button', { type: 'button', 'data-reason': r, onclick: () => act({ kind: 'busy', reason: r }) }, t(`reason.${r}`)));
+  const why = h('div', { 'class': 'reasons', role: 'group', 'aria-label': t('busy.why') }, h('p', { 'class': 'hint' }, t('busy.why')), h('div', { 'class': 'row' }, reasons));
+  const ready = h('button', { type: 'button', 'class': 'move primary', 'data-action': 'ready', onclick: () => act({ kind: 'ready' }) }, icon('ready'), t('ready.now'));
+  const none = h('div', { 'class': 'no-call' }, h('p', { 'class': 'calm' }), why, ready, dialForm.el);
   const some = h('div', { 'class': 'a-call' }, customer.el, rings, second.el, moves, pad.el, transferForm.el);
   const el = h('section', { 'class': 'card call', 'aria-label': t('call') }, none, some, levels.el);
 
@@ -74,6 +78,9 @@ export function callCard(act) {
       show(some, Boolean(c));
       text(none.querySelector('.calm'), t(v.agent ? `calm.${v.state}` : 'calm.signed-out'));
       show(dialForm.el, !c && Boolean(v.agent) && v.limits.dial && v.links.pbx);
+      show(why, v.state === 'busy');
+      reasons.forEach((b) => attr(b, 'aria-pressed', String(b.dataset.reason === v.reason)));
+      show(ready, ['busy', 'dnd', 'wrap-up'].includes(v.state));
       customer.set(c);
       second.set(other);
       show(hold.el, up && !other);

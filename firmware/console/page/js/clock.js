@@ -22,6 +22,8 @@ export function timeOfDay(at, lang) {
   return new Date(at).toLocaleTimeString(lang, { hour: '2-digit', minute: '2-digit', hour12: false });
 }
 
+/** date leaves this year's number out. */
 export function date(at, lang) {
-  return new Date(at).toLocaleDateString(lang, { year: 'numeric', month: 'short', day: 'numeric' });
+  const other = new Date(at).getFullYear() !== new Date(Date.now() + offset).getFullYear();
+  return new Date(at).toLocaleDateString(lang === 'en' ? 'en-GB' : lang, { year: other ? 'numeric' : undefined, month: 'short', day: 'numeric' });
 }

@@ -14,7 +14,7 @@ const keys = [
   { key: 'acw', icon: 'acw', lamp: 'acw', shortcut: 'w' },
   { key: 'dnd', icon: 'dnd', lamp: 'dnd', shortcut: 'd' },
   { key: 'mute', icon: 'mute', lamp: 'mute', shortcut: 'm' },
-  { key: 'rec-pause', icon: 'rec-pause', lamp: 'rec', shortcut: 'r', hold: 1000, only: true },
+  { key: 'rec-pause', icon: 'rec-pause', shortcut: 'r', hold: 1000, only: true },
   { key: 'vol-down', icon: 'vol-down', shortcut: '-' },
   { key: 'vol-up', icon: 'vol-up', shortcut: '+' },
   { key: 'help', icon: 'help', shortcut: 'h', hold: 3000 },
@@ -66,7 +66,7 @@ function keycap(k, act) {
   const word = h('span', { 'class': 'word' });
   const light = k.lamp ? lamp(k.lamp) : null;
   const el = h('button', { type: 'button', 'class': 'key', 'data-key': k.key, 'aria-keyshortcuts': k.shortcut },
-    h('span', { 'class': 'cap' }, mark, label), light?.el, word,
+    h('span', { 'class': 'cap' }, mark, label), light?.el ?? null, word,
     k.hold ? h('span', { 'class': 'filling', 'aria-hidden': 'true' }) : null,
     h('kbd', { 'aria-hidden': 'true' }, k.shortcut.toUpperCase()));
   if (k.hold) el.style.setProperty('--hold', `${k.hold}ms`);
@@ -102,17 +102,12 @@ function keycap(k, act) {
     el.classList.remove('down', 'holding', 'held');
   }
 
-  let fromPointer = false;
   el.addEventListener('pointerdown', (e) => {
     if (e.button !== 0) return;
-    fromPointer = true;
     el.setPointerCapture(e.pointerId);
     down();
   });
-  el.addEventListener('pointerup', () => {
-    up();
-    setTimeout(() => { fromPointer = false; }); // after its click
-  });
+  el.addEventListener('pointerup', up);
   el.addEventListener('pointercancel', cancel);
   el.addEventListener('contextmenu', (e) => e.preventDefault());
   el.addEventListener('keydown', (e) => {
@@ -126,9 +121,9 @@ function keycap(k, act) {
     up();
   });
   el.addEventListener('blur', cancel);
-  // A click without finger or key is a screen reader's: it cannot hold.
-  el.addEventListener('click', () => {
-    if (!fromPointer) press(Boolean(k.only));
+  // A click without a finger is a screen reader's, which cannot hold.
+  el.addEventListener('click', (e) => {
+    if (e.detail === 0) press(Boolean(k.only));
   });
 
   return {
@@ -147,11 +142,11 @@ function keycap(k, act) {
       if (k.key === 'rec-pause') text(label, t(v.rec.paused ? 'key.rec-resume' : 'key.rec-pause'));
       if (k.lamp) {
         attr(el, 'data-lit', at && at.colour !== 'off');
-        if (k.key !== 'rec-pause') text(word, words(k.lamp, at));
+        text(word, words(k.lamp, at));
       }
       if (k.key === 'rec-pause') text(word, t('key.hold', { seconds: 1 }));
       if (k.key === 'help') text(word, t('key.help.hold'));
-      if (k.key.startsWith('vol')) text(word, t('volume', { db: `${v.headset.volume > 0 ? '+' : ''}${v.headset.volume}` }));
+      if (k.key.startsWith('vol')) text(word, t('volume', { db: `${v.headset.volume > 0 ? '+' : ''}${v.headset.volume}`.replace('-', '−') }));
     },
     tick(v) {
       const left = v.confirm_until ? clock.left(v.confirm_until) : 0;

@@ -16,7 +16,7 @@ function meter(name, iconName) {
     const at = Math.max(floor, Math.min(0, db));
     attr(scale, 'aria-valuenow', Math.round(at));
     fill.style.clipPath = `inset(0 ${100 * at / floor}% 0 0)`;
-    text(word, silent || (db <= floor ? t('meter.silent') : `${Math.round(db)} dB`));
+    text(word, silent || (db <= floor ? t('meter.silent') : `${String(Math.round(db)).replace('-', '−')} dB`));
   } };
 }
 

@@ -47,7 +47,7 @@ export function seatScreen(act, menu) {
       show(lost, false);
       el.classList.remove('stale');
       attr(el, 'data-state', v.state);
-      const noticed = v.notice ? t(`notice.${v.notice}`) : '';
+      const noticed = v.notice ? t(`notice.${v.notice}`, { cue: v.limits.hold_cue, max: v.limits.hold_max }) : '';
       text(noticeText, noticed);
       show(notice, noticed !== '');
       const out = !v.agent;

@@ -74,7 +74,7 @@ export function stateCard() {
           break;
         case 'ringing':
           shown = clock.span(clock.since(customer?.began ?? v.since));
-          words = t('under.ringing');
+          words = L.rings ? t('under.ringing', { n: L.rings }) : '';
           break;
         case 'dialling':
           words = t('under.dialling');
@@ -111,7 +111,7 @@ export function stateCard() {
           words = t('under.dnd');
           break;
         case 'offline':
-          words = v.links.pbx_err ? t('under.offline.why', { why: v.links.pbx_err }) : t('under.offline');
+          words = t('under.offline');
           break;
         case 'signed-out':
           shown = '';

@@ -6,7 +6,7 @@ import { t } from './i18n.js';
 
 export function targetForm(name, ways, act, done) {
   const field = h('input', { name: 'target', inputmode: 'tel', autocomplete: 'off', spellcheck: 'false', maxlength: 32, required: true, placeholder: t(`${name}.placeholder`), 'aria-label': t(`${name}.placeholder`) });
-  const buttons = ways.map((w) => h('button', { type: w.primary ? 'submit' : 'button', 'class': w.primary ? 'primary' : '', 'data-action': w.kind }, t(w.word)));
+  const buttons = ways.map((w) => h('button', { type: w === ways[0] ? 'submit' : 'button', 'class': w.primary ? 'primary' : '', 'data-action': w.kind }, t(w.word)));
   const hint = h('p', { 'class': 'hint' });
   const el = h('form', { 'class': 'target', 'data-form': name, novalidate: true }, h('div', { 'class': 'row' }, field, buttons), hint);
   async function go(kind) {
