@@ -4,7 +4,7 @@ package codec
 const (
 	DefaultBitrate    = 24000 // bit/s
 	DefaultComplexity = 5     // of 10
-	DefaultLoss       = 5     // percent: enough for libopus to add FEC at 24 kbit/s
+	DefaultLoss       = 10    // percent: at 5 and less libopus adds no FEC at 24 kbit/s
 	// DefaultLookahead is the encoder's delay at 48 kHz, in samples: 6.5 ms.
 	DefaultLookahead = 312
 )

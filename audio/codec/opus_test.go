@@ -77,9 +77,6 @@ func TestRoundTrip(t *testing.T) {
 
 func TestOpusFECBeatsPLC(t *testing.T) {
 	e, _ := opusPair(t)
-	if err := e.SetLoss(20); err != nil {
-		t.Fatal(err)
-	}
 	var pkts [][]byte
 	pkt := make([]byte, MaxPayload)
 	for i := range 40 {
