@@ -62,7 +62,7 @@ type unwanted <-chan attempt
 
 func (got unwanted) close() {
 	if a := <-got; a.err == nil {
-		a.stream.dead.Store(true)
+		a.stream.dead.Store(1)
 		a.dev.close()
 	}
 }
@@ -70,8 +70,9 @@ func (got unwanted) close() {
 func (c *Card) try() <-chan attempt {
 	got := make(chan attempt, 1)
 	go func() {
-		s := newStream(c.clock, c.cfg.EarChannels, c.opener.trim())
-		dev, err := c.opener.open(s)
+		s, dev, err := c.opener.open(func() *stream {
+			return newStream(c.clock.fd(), c.cfg.EarChannels, c.cfg.Backend == ALSA)
+		})
 		got <- attempt{s, dev, err}
 	}()
 	return got

@@ -58,16 +58,15 @@ type device interface{ close() }
 
 // opener is a backend.
 type opener interface {
-	// open starts both directions on s, or fails without leaving anything open.
-	open(s *stream) (device, error)
+	// open starts both directions on a new stream, or fails without leaving
+	// anything open.
+	open(mk func() *stream) (*stream, device, error)
 	// gone tells that the device is certainly not there; it must be quick.
 	gone() bool
 	// changed is poked when something was plugged in; nil if unknown.
 	changed(ctx context.Context) <-chan struct{}
 	// release frees what open keeps between attempts.
 	release()
-	// trim tells that the first capture period is no sound.
-	trim() bool
 }
 
 // Card is one headset. Run owns the devices; Wait, ReadMic and WriteEar belong
@@ -106,8 +105,9 @@ func New(cfg Config, log *slog.Logger) (*Card, error) {
 	var err error
 	switch cfg.Backend {
 	case Virtual:
-		c.clock = newChanClock()
-		c.opener, err = newVirtual(cfg, log)
+		clk := newChanClock()
+		c.clock = clk
+		c.opener, err = newVirtual(cfg, clk, log)
 	default:
 		if c.clock, err = newFDClock(); err == nil {
 			c.opener = newMalgo(cfg)
@@ -141,7 +141,7 @@ func (c *Card) Run(ctx context.Context) error {
 		}
 		reason := c.watch(ctx, s, changed)
 		c.cur.Store(nil)
-		s.dead.Store(true)
+		s.dead.Store(1)
 		if ctx.Err() == nil {
 			c.announce(Lost, reason)
 		}
@@ -178,6 +178,8 @@ func (c *Card) watch(ctx context.Context, s *stream, changed <-chan struct{}) st
 			which, silent = "playback", ear
 		}
 		switch {
+		case s.moved.Load() != 0:
+			return "the sound server moved the stream to another device"
 		case c.opener.gone():
 			return "unplugged"
 		case silent >= max(lostAfter, stallPeriods*c.period):

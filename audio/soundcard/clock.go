@@ -13,9 +13,9 @@ import (
 
 // clock carries "one more frame is there" from the capture callback to Wait.
 type clock interface {
-	// tick is called by the capture callback: it must neither block nor allocate.
-	tick()
-	// wait returns the number of ticks since the last call, sleeping until there
+	// fd is what a C callback writes the number of new frames to, or -1.
+	fd() int
+	// wait returns the number of frames since the last call, sleeping until there
 	// is one or the deadline is reached (then 0).
 	wait(deadline time.Time) int
 	// poll is wait without sleeping.
@@ -24,26 +24,24 @@ type clock interface {
 	close()
 }
 
-// fdClock is an eventfd in Go's network poller: a tick costs the callback one
+// fdClock is an eventfd in Go's network poller: a frame costs the callback one
 // system call and wakes the waiting goroutine on the thread that polls, without
 // a hop between threads.
 type fdClock struct {
-	fd   int
-	file *os.File
-	buf  [8]byte
+	event int
+	file  *os.File
+	buf   [8]byte
 }
-
-var one = binary.NativeEndian.AppendUint64(nil, 1)
 
 func newFDClock() (*fdClock, error) {
 	fd, err := unix.Eventfd(0, unix.EFD_NONBLOCK|unix.EFD_CLOEXEC)
 	if err != nil {
 		return nil, fmt.Errorf("make the audio clock's eventfd: %w", err)
 	}
-	return &fdClock{fd: fd, file: os.NewFile(uintptr(fd), "audio-clock")}, nil
+	return &fdClock{event: fd, file: os.NewFile(uintptr(fd), "audio-clock")}, nil
 }
 
-func (c *fdClock) tick() { _, _ = unix.Write(c.fd, one) }
+func (c *fdClock) fd() int { return c.event }
 
 func (c *fdClock) wait(deadline time.Time) int {
 	if c.file.SetReadDeadline(deadline) == nil {
@@ -83,8 +81,13 @@ type chanClock struct {
 
 func newChanClock() *chanClock { return &chanClock{wake: make(chan struct{}, 1)} }
 
-func (c *chanClock) tick() {
-	c.n.Add(1)
+func (c *chanClock) fd() int { return -1 }
+
+func (c *chanClock) tick(frames int) {
+	if frames == 0 {
+		return
+	}
+	c.n.Add(int64(frames))
 	select {
 	case c.wake <- struct{}{}:
 	default:
@@ -100,7 +103,7 @@ func (c *chanClock) wait(deadline time.Time) int {
 	for {
 		select {
 		case <-c.wake:
-			if n := c.n.Swap(0); n > 0 { // a wake of ticks already taken is nothing
+			if n := c.n.Swap(0); n > 0 { // else they were taken before
 				return int(n)
 			}
 		case <-t.C:

@@ -1,6 +1,7 @@
 package soundcard
 
 import (
+	"runtime"
 	"sync/atomic"
 
 	"deskset/audio/pcm"
@@ -57,6 +58,7 @@ func (c *Card) ReadMic(frame []int16) bool {
 	if s == nil {
 		return k.miss(frame)
 	}
+	defer runtime.KeepAlive(s)
 	have := s.mic.Len()
 	if k.fresh && have < pcm.Frame {
 		s.mic.Skip(have)
@@ -119,10 +121,11 @@ func (c *Card) WriteEar(frame []int16) {
 	if s == nil {
 		return
 	}
+	defer runtime.KeepAlive(s)
 	frame = frame[:pcm.Frame]
 	level := s.ear.Len()
 	k.earLevel.Store(int64(level))
-	if !s.primed.Load() {
+	if s.primed.Load() == 0 {
 		// Nothing is playing: lay the reserve down as silence, once.
 		k.earFill.next(level, s.underruns.Load())
 		if need := k.earFill.target - level; need > 0 {
@@ -130,7 +133,7 @@ func (c *Card) WriteEar(frame []int16) {
 		}
 		k.earFill.reset()
 		s.ear.Write(frame)
-		s.primed.Store(true)
+		s.primed.Store(1)
 	} else {
 		change := k.earFill.next(level, s.underruns.Load())
 		s.ear.Write(k.fit(frame, change))

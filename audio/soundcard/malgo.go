@@ -30,8 +30,6 @@ type hardware struct {
 
 func newMalgo(cfg Config) *hardware { return &hardware{cfg: cfg} }
 
-func (h *hardware) trim() bool { return h.cfg.Backend == ALSA }
-
 func (h *hardware) gone() bool {
 	return h.cfg.Backend == ALSA && (!alsaThere(h.cfg.Capture) || !alsaThere(h.cfg.Playback))
 }
@@ -50,25 +48,37 @@ func (h *hardware) release() {
 	}
 }
 
-func (h *hardware) open(s *stream) (device, error) {
+func (h *hardware) open(mk func() *stream) (*stream, device, error) {
 	if err := h.there(); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	d := &hardDevice{}
-	var err error
-	d.mic, err = h.start(malgo.Capture, h.cfg.Capture, 1, func(_, in []byte, _ uint32) { s.onCapture(in) })
+	s := mk()
+	d := &hardDevice{stream: s}
+	// Most periods go to C without these (callback.c).
+	capture := func(_, in []byte, _ uint32) { s.capture(samples(in)) }
+	playback := func(out, _ []byte, _ uint32) { s.playback(samples(out)) }
+	mic, err := h.start(malgo.Capture, h.cfg.Capture, 1, capture, s.side(true))
+	d.mic = mic
 	if err == nil {
-		d.ear, err = h.start(malgo.Playback, h.cfg.Playback, h.cfg.EarChannels, func(out, _ []byte, _ uint32) { s.onPlayback(out) })
+		d.ear, err = h.start(malgo.Playback, h.cfg.Playback, h.cfg.EarChannels, playback, s.side(false))
 	}
 	if err != nil {
-		s.dead.Store(true)
+		s.dead.Store(1)
 		d.close()
 		h.release()
-		return nil, err
+		return nil, nil, err
 	}
 	// The context goes with its devices: if one of them hangs, so does it.
 	d.ctx, h.ctx = h.ctx, nil
-	return d, nil
+	return s, d, nil
+}
+
+// samples is the view of a device's buffer as 16-bit samples.
+func samples(b []byte) []int16 {
+	if len(b) < 2 {
+		return nil
+	}
+	return unsafe.Slice((*int16)(unsafe.Pointer(&b[0])), len(b)/2)
 }
 
 // there returns nil if both ids exist now; for it, h.ctx is open.
@@ -138,10 +148,19 @@ func cString(pin *runtime.Pinner, s string) *byte {
 	return p
 }
 
-// start opens one direction and starts it.
-func (h *hardware) start(kind malgo.DeviceType, id string, channels int, data malgo.DataProc) (*malgo.Device, error) {
+// side is one direction of a headset: a device and its user data.
+type side struct {
+	dev  *malgo.Device
+	user unsafe.Pointer
+}
+
+// start opens one direction and starts it. user may be nil: then all periods go
+// through data. It is freed with the side, or here on failure.
+func (h *hardware) start(kind malgo.DeviceType, id string, channels int, data malgo.DataProc, user unsafe.Pointer) (*side, error) {
+	d := &side{user: user}
 	var raw malgo.DeviceID
 	if copy(raw[:len(raw)-1], id) != len(id) {
+		d.close()
 		return nil, fmt.Errorf("%w: %q is too long", ErrID, id)
 	}
 	var pin runtime.Pinner
@@ -151,6 +170,9 @@ func (h *hardware) start(kind malgo.DeviceType, id string, channels int, data ma
 	cfg.SampleRate = pcm.Rate
 	cfg.PeriodSizeInMilliseconds = uint32(h.cfg.PeriodMs)
 	cfg.NoPreSilencedOutputBuffer, cfg.NoClip = 1, 1
+	if user != nil {
+		cfg.PUserData, cfg.NotificationCallback = (*byte)(user), notification()
+	}
 	sub := malgo.SubConfig{DeviceID: unsafe.Pointer(&raw), Format: malgo.FormatS16, Channels: uint32(channels)}
 	if kind == malgo.Capture {
 		cfg.Capture = sub
@@ -159,36 +181,46 @@ func (h *hardware) start(kind malgo.DeviceType, id string, channels int, data ma
 		cfg.Playback = sub
 		cfg.Pulse.StreamNamePlayback = "ear"
 	}
-	dev, err := malgo.InitDevice(h.ctx.Context, cfg, malgo.DeviceCallbacks{Data: data})
+	var err error
+	d.dev, err = malgo.InitDevice(h.ctx.Context, cfg, malgo.DeviceCallbacks{Data: data})
 	if err != nil {
+		d.dev = nil
+		d.close()
 		return nil, fmt.Errorf("open %s: %w", id, err)
 	}
-	if err := dev.Start(); err != nil {
-		stopAndFree(dev)
+	if err := d.dev.Start(); err != nil {
+		d.close()
 		return nil, fmt.Errorf("start %s: %w", id, err)
 	}
-	return dev, nil
+	return d, nil
+}
+
+// close may hang.
+func (d *side) close() {
+	if d == nil {
+		return
+	}
+	if d.dev != nil {
+		_ = d.dev.Stop() // first, or Uninit may wait for ever
+		d.dev.Uninit()
+	}
+	freeSide(d.user)
 }
 
 // hardDevice is both directions and the connection they were made on.
 type hardDevice struct {
-	mic, ear *malgo.Device
+	stream   *stream // must outlive the devices
+	mic, ear *side
 	ctx      *malgo.AllocatedContext
 }
 
 func (d *hardDevice) close() {
-	stopAndFree(d.mic)
-	stopAndFree(d.ear)
+	d.mic.close()
+	d.ear.close()
 	if d.ctx != nil {
 		closeContext(d.ctx)
 	}
-}
-
-func stopAndFree(dev *malgo.Device) {
-	if dev != nil {
-		_ = dev.Stop() // first, or Uninit may wait for ever
-		dev.Uninit()
-	}
+	runtime.KeepAlive(d.stream)
 }
 
 // idText is the id as text: both backends keep a C string in it.

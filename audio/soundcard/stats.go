@@ -1,5 +1,7 @@
 package soundcard
 
+import "runtime"
+
 // Stats are the counts of a card since New and the state of its rings now.
 type Stats struct {
 	CaptureCallbacks  uint64
@@ -54,4 +56,5 @@ func (s *stream) addTo(st *Stats) {
 	st.MicOverruns += s.mic.Dropped()
 	st.EarOverruns += s.ear.Dropped()
 	st.Opened++
+	runtime.KeepAlive(s)
 }

@@ -1,143 +1,132 @@
 package soundcard
 
+// #include <stdlib.h>
+// #include "callback.h"
+import "C"
+
 import (
+	"runtime"
 	"sync/atomic"
 	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
 
 	"deskset/audio/pcm"
 	"deskset/audio/ring"
 )
 
 const (
-	// ringSize holds 170 ms: more than any delay the controller would keep.
-	ringSize = 8192
-	// ramp is the fade against clicks at both ends of a gap: 5 ms.
-	ramp = 240
-	// maxPeriod is the most a callback may bring, 100 ms; more is dropped.
-	maxPeriod = pcm.Rate / 10
+	ringSize = C.deskset_ring_size
+	ramp     = C.deskset_ramp
 )
 
+// The clock ticks once a frame.
+var _ = [1]int{}[pcm.Frame-C.deskset_frame]
+
 // stream is one opening of the headset: the rings and counters its callbacks
-// touch. A stream that was given up keeps its own, so that a callback which
-// comes after its time can hurt nobody.
+// touch (callback.c), in memory of C. A stream that was given up keeps its own,
+// so that a callback which comes after its time can hurt nobody; the memory is
+// freed when neither the devices nor the consumer refer to the stream.
 type stream struct {
+	c        *C.deskset_stream
 	mic, ear *ring.Ring
-	clock    clock
 	base     time.Time // of lastMic and lastEar
-	channels int       // of the ear
-	trim     bool      // the first capture period is not sound (ALSA)
 
-	dead             atomic.Bool
-	micCalls         atomic.Uint64
-	earCalls         atomic.Uint64
-	lastMic, lastEar atomic.Int64 // ns since base, of the newest callback; 0 before the first
-	underruns        atomic.Uint64
-	primed           atomic.Bool // the ear has been given something to play
-
-	// Only the capture callback touches these.
-	micBuf  [maxPeriod]int16
-	partial int // samples of the frame that is being filled
-	// Only the playback callback touches these.
-	earBuf  [maxPeriod]int16
-	playing bool
-	last    int16 // the newest sample that was played
-	fade    int   // samples of the fade-in still to come
+	micCalls, earCalls, underruns *atomic.Uint64
+	lastMic, lastEar              *atomic.Int64 // ns since base, of the newest callback; 0 before the first
+	dead, primed, moved, direct   *atomic.Uint32
 }
 
-func newStream(c clock, channels int, trim bool) *stream {
-	return &stream{
-		mic: ring.New(ringSize), ear: ring.New(ringSize),
-		clock: c, channels: channels, trim: trim, base: time.Now(),
+// newStream makes a stream whose capture callback writes to the eventfd fd, if
+// it is not -1.
+func newStream(fd, channels int, trim bool) *stream {
+	c := (*C.deskset_stream)(C.calloc(1, C.sizeof_deskset_stream))
+	if c == nil {
+		panic("soundcard: out of memory") // as Go itself would
 	}
+	c.fd, c.channels = C.int32_t(fd), C.int32_t(channels)
+	if trim {
+		c.trim = 1
+	}
+	var ts unix.Timespec
+	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // cannot fail for this clock
+	c.base = C.int64_t(ts.Nano())
+	s := &stream{
+		c: c, base: time.Now(),
+		mic:       over(&c.mic_buf, &c.mic),
+		ear:       over(&c.ear_buf, &c.ear),
+		micCalls:  (*atomic.Uint64)(unsafe.Pointer(&c.mic_calls)),
+		earCalls:  (*atomic.Uint64)(unsafe.Pointer(&c.ear_calls)),
+		underruns: (*atomic.Uint64)(unsafe.Pointer(&c.underruns)),
+		lastMic:   (*atomic.Int64)(unsafe.Pointer(&c.last_mic)),
+		lastEar:   (*atomic.Int64)(unsafe.Pointer(&c.last_ear)),
+		dead:      (*atomic.Uint32)(unsafe.Pointer(&c.dead)),
+		primed:    (*atomic.Uint32)(unsafe.Pointer(&c.primed)),
+		moved:     (*atomic.Uint32)(unsafe.Pointer(&c.moved)),
+		direct:    (*atomic.Uint32)(unsafe.Pointer(&c.direct)),
+	}
+	runtime.AddCleanup(s, func(c *C.deskset_stream) { C.free(unsafe.Pointer(c)) }, c)
+	return s
 }
 
-// onCapture takes little-endian mono samples from the device. It copies, counts
-// and returns: no lock, no log, no allocation.
-func (s *stream) onCapture(in []byte) {
-	if s.dead.Load() {
-		return
-	}
-	s.lastMic.Store(s.now())
-	if s.micCalls.Add(1) == 1 && s.trim {
-		return
-	}
-	n := pcm.Decode(s.micBuf[:], in)
-	s.mic.Write(s.micBuf[:n])
-	// A tick counts what the device recorded, even if the ring had no room for
-	// it: the clock must not slow down because nobody listens.
-	for s.partial += n; s.partial >= pcm.Frame; s.partial -= pcm.Frame {
-		s.clock.tick()
-	}
+func over(buf *[ringSize]C.int16_t, c *C.deskset_counters) *ring.Ring {
+	return ring.Over((*[ringSize]int16)(unsafe.Pointer(buf))[:], (*ring.Counters)(unsafe.Pointer(c)))
 }
 
-// onPlayback fills out with what the ear is due, silence if there is nothing.
-// The same rules as for onCapture.
-func (s *stream) onPlayback(out []byte) {
-	if s.dead.Load() {
-		clear(out)
-		return
+// capture hands a period of mono samples to the capture callback and returns
+// how many frames it completed.
+func (s *stream) capture(in []int16) int {
+	if len(in) == 0 {
+		return 0
 	}
-	s.lastEar.Store(s.now())
-	s.earCalls.Add(1)
-	want := min(len(out)/(2*s.channels), maxPeriod)
-	buf := s.earBuf[:want]
-	got := 0
-	if s.primed.Load() {
-		got = s.ear.Read(buf)
-	}
-	s.shape(buf, got)
-	if s.channels == 1 {
-		pcm.Encode(out, buf)
-		return
-	}
-	for i, v := range buf {
-		lo, hi := byte(v), byte(uint16(v)>>8)
-		out[4*i], out[4*i+1], out[4*i+2], out[4*i+3] = lo, hi, lo, hi
-	}
+	n := C.deskset_capture(s.c, (*C.int16_t)(&in[0]), C.uint32_t(len(in)), s.now())
+	runtime.KeepAlive(s)
+	return int(n)
 }
 
-// shape completes a period of which only the first got samples are sound: a
-// ramp down from the last one, silence, and a ramp up when sound returns.
-func (s *stream) shape(buf []int16, got int) {
-	if got > 0 && !s.playing {
-		s.playing, s.fade = true, ramp
+// playback lets the playback callback fill a period, interleaved.
+func (s *stream) playback(out []int16) {
+	if n := len(out) / int(s.c.channels); n > 0 {
+		C.deskset_playback(s.c, (*C.int16_t)(&out[0]), C.uint32_t(n), s.now())
 	}
-	for i := 0; i < got && s.fade > 0; i++ {
-		buf[i] = int16(int32(buf[i]) * int32(ramp-s.fade) / ramp)
-		s.fade--
-	}
-	if got > 0 {
-		s.last = buf[got-1]
-	}
-	if got == len(buf) {
-		return
-	}
-	if s.playing {
-		s.playing = false
-		s.primed.Store(false) // WriteEar builds the reserve up again
-		s.underruns.Add(1)
-	}
-	rest := buf[got:]
-	for i := range rest {
-		if i >= ramp {
-			break
-		}
-		rest[i] = int16(int32(s.last) * int32(ramp-1-i) / ramp)
-	}
-	if len(rest) > ramp {
-		clear(rest[ramp:])
-	}
-	s.last = 0
+	runtime.KeepAlive(s)
 }
 
-func (s *stream) now() int64 { return int64(time.Since(s.base)) + 1 }
+// now is in virtual time within a test of virtual time, which C does not know.
+func (s *stream) now() C.int64_t { return C.int64_t(time.Since(s.base) + 1) }
+
+// side makes what one device of the stream gets as its user data, in memory of
+// C; it is to be freed after the device.
+func (s *stream) side(capture bool) unsafe.Pointer {
+	side := (*C.deskset_side)(C.calloc(1, C.sizeof_deskset_side))
+	if side == nil {
+		panic("soundcard: out of memory")
+	}
+	side.stream = s.c
+	if capture {
+		side.capture = 1
+	}
+	return unsafe.Pointer(side)
+}
+
+func freeSide(p unsafe.Pointer) { C.free(p) }
+
+// notification is the C function that a device is given besides.
+func notification() *[0]byte { return (*[0]byte)(C.deskset_notification()) }
 
 // flowing tells whether both directions have shown a first period.
-func (s *stream) flowing() bool { return s.lastMic.Load() != 0 && s.lastEar.Load() != 0 }
+func (s *stream) flowing() bool {
+	ok := s.lastMic.Load() != 0 && s.lastEar.Load() != 0
+	runtime.KeepAlive(s)
+	return ok
+}
 
-// silentFor returns how long the slower of the two directions has brought
-// nothing; before its first period that counts from the opening.
+// silentFor returns how long each direction has brought nothing; before its
+// first period that counts from the opening.
 func (s *stream) silentFor() (mic, ear time.Duration) {
-	now := s.now()
-	return time.Duration(now - s.lastMic.Load()), time.Duration(now - s.lastEar.Load())
+	mic, ear = time.Duration(s.lastMic.Load()), time.Duration(s.lastEar.Load())
+	runtime.KeepAlive(s)
+	now := time.Since(s.base)
+	return now - mic, now - ear
 }

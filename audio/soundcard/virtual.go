@@ -16,6 +16,7 @@ import (
 // by the monotonic clock, as a device would.
 type virtual struct {
 	cfg     Config
+	clock   *chanClock
 	log     *slog.Logger
 	mic     []int16 // 48 kHz mono
 	at      int     // in mic; carries on where it was after an unplug
@@ -30,8 +31,8 @@ var errNotVirtual = errors.New("only a virtual headset can be plugged by softwar
 // errUnplugged is the reason why a device that is not there is not opened.
 var errUnplugged = errors.New("not plugged in")
 
-func newVirtual(cfg Config, log *slog.Logger) (*virtual, error) {
-	v := &virtual{cfg: cfg, log: log, plugged: make(chan struct{}, 1)}
+func newVirtual(cfg Config, clk *chanClock, log *slog.Logger) (*virtual, error) {
+	v := &virtual{cfg: cfg, clock: clk, log: log, plugged: make(chan struct{}, 1)}
 	if cfg.MicFile == "" {
 		return v, nil
 	}
@@ -65,22 +66,22 @@ func (c *Card) setPlugged(in bool) error {
 
 func (v *virtual) gone() bool                              { return v.out.Load() }
 func (v *virtual) changed(context.Context) <-chan struct{} { return v.plugged }
-func (v *virtual) trim() bool                              { return false }
 
-func (v *virtual) open(s *stream) (device, error) {
+func (v *virtual) open(mk func() *stream) (*stream, device, error) {
 	if v.out.Load() {
-		return nil, errUnplugged
+		return nil, nil, errUnplugged
 	}
 	if v.cfg.EarFile != "" && v.ear == nil {
 		ear, err := createEar(v.cfg.EarFile)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		v.ear = ear
 	}
 	d := &virtualDevice{stop: make(chan struct{}), done: make(chan struct{})}
+	s := mk()
 	go v.play(s, d)
-	return d, nil
+	return s, d, nil
 }
 
 func (v *virtual) release() {
@@ -106,8 +107,7 @@ func (v *virtual) play(s *stream, d *virtualDevice) {
 	defer close(d.done)
 	period := time.Duration(v.cfg.PeriodMs) * time.Millisecond
 	n := v.cfg.PeriodMs * pcm.Rate / 1000
-	samples := make([]int16, n)
-	in, out := make([]byte, 2*n), make([]byte, 2*n*v.cfg.EarChannels)
+	in, out := make([]int16, n), make([]int16, n*v.cfg.EarChannels)
 	t := time.NewTimer(period)
 	defer t.Stop()
 	next := time.Now().Add(period)
@@ -118,11 +118,10 @@ func (v *virtual) play(s *stream, d *virtualDevice) {
 		case <-t.C:
 		}
 		if !v.out.Load() {
-			v.read(samples)
-			pcm.Encode(in, samples)
-			s.onCapture(in)
-			s.onPlayback(out)
-			v.heard(out, samples)
+			v.read(in)
+			v.clock.tick(s.capture(in))
+			s.playback(out)
+			v.heard(out)
 		}
 		now := time.Now()
 		if next = next.Add(period); now.Sub(next) > time.Second {
@@ -149,15 +148,15 @@ func (v *virtual) read(dst []int16) {
 }
 
 // heard writes the left channel of what was played to the ear's file.
-func (v *virtual) heard(out []byte, buf []int16) {
+func (v *virtual) heard(out []int16) {
 	if v.ear == nil {
 		return
 	}
-	step := 2 * v.cfg.EarChannels
-	for i := range buf {
-		buf[i] = int16(out[i*step]) | int16(out[i*step+1])<<8
+	left := out[:len(out)/v.cfg.EarChannels]
+	for i := range left {
+		left[i] = out[i*v.cfg.EarChannels]
 	}
-	if err := v.ear.write(buf); err != nil {
+	if err := v.ear.write(left); err != nil {
 		v.log.Warn("virtual ear, nothing more is written", "err", err)
 		_ = v.ear.close()
 		v.ear = nil
