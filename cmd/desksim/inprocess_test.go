@@ -6,6 +6,8 @@ import (
 	"crypto/elliptic"
 	"crypto/rand"
 	"crypto/tls"
+	"crypto/x509"
+	"errors"
 	"log/slog"
 	"os"
 	"sync"
@@ -14,7 +16,7 @@ import (
 
 	"deskset/audio/soundcard"
 	"deskset/cmd/desksim/phone"
-	"deskset/cmd/desksim/smallpbx"
+	"deskset/cmd/desksim/rig"
 	"deskset/firmware/console"
 	"deskset/firmware/fleet"
 	"deskset/firmware/panel"
@@ -24,7 +26,9 @@ import (
 )
 
 // keys is a panel whose keys a test presses.
-type keys struct{ c chan func(func(panel.Key, bool)) }
+type keys struct {
+	c chan func(func(panel.Key, bool))
+}
 
 func (k keys) Run(ctx context.Context, edge func(panel.Key, bool)) error {
 	for {
@@ -49,9 +53,14 @@ type lamps struct{ sync.Map }
 
 func (l *lamps) Set(n panel.Lamp, c panel.Colour) error { l.Store(n, c); return nil }
 
-// TestCallInProcess is a whole inbound call with the seat, the small PBX and
-// a customer in one process: no centre, no other program.
+// TestCallInProcess is a whole inbound call with the seat and a customer in
+// one process: no centre, no other program but the PBX.
 func TestCallInProcess(t *testing.T) {
+	t.Run("small", func(t *testing.T) { callInProcess(t, "small") })
+	t.Run("asterisk", func(t *testing.T) { callInProcess(t, "asterisk") })
+}
+
+func callInProcess(t *testing.T, kind string) {
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelWarn}))
 	ctx, cancel := context.WithTimeout(t.Context(), 40*time.Second)
 	defer cancel()
@@ -59,12 +68,17 @@ func TestCallInProcess(t *testing.T) {
 	defer parts.Wait()
 	defer cancel()
 
-	pbx, err := smallpbx.New(smallpbx.Config{WS: "127.0.0.1:0", UDP: "127.0.0.1:0", Accounts: map[string]string{"101": "pw"}, Log: log})
+	pbx, ca, err := rig.OpenPBX(ctx, kind, os.Getenv("DESKSET_ASTERISK"), t.TempDir(), log)
+	if errors.Is(err, rig.ErrNoAsterisk) && os.Getenv("DESKSET_FULL") == "" {
+		t.Skip(err)
+	}
 	if err != nil {
 		t.Fatal(err)
 	}
-	parts.Go(func() { _ = pbx.Run(ctx) })
-	cust, err := phone.New(phone.Config{Listen: "127.0.0.1:0", PBX: pbx.UDPAddr(), User: "13900001234", Log: log})
+	defer pbx.Close()
+	roots := x509.NewCertPool()
+	roots.AppendCertsFromPEM(ca)
+	cust, err := phone.New(phone.Config{Listen: "127.0.0.1:0", PBX: pbx.SIP(), User: rig.CustomerNumber, Password: rig.Password(rig.CustomerNumber), Log: log})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -90,14 +104,14 @@ func TestCallInProcess(t *testing.T) {
 	parts.Go(func() { _ = card.Run(ctx) })
 	pad := keys{make(chan func(func(panel.Key, bool)))}
 	s, err := seat.New(seat.Config{
-		Name: "S-0001", Firmware: "test", Lang: "en", Insecure: true, Instance: "urn:uuid:00000000-0000-4000-8000-000000000001",
+		Name: "S-0001", Firmware: "test", Lang: "en", Instance: "urn:uuid:00000000-0000-4000-8000-000000000001",
 		Policy: &fleet.Policy{
-			Version: 1, Seat: "S-0001", PBX: []fleet.PBX{{URL: pbx.WSURL(), Domain: "127.0.0.1", User: "101", Password: "pw"}},
+			Version: 1, Seat: "S-0001", PBX: []fleet.PBX{{URL: "wss://" + pbx.WSS() + "/ws", Domain: "127.0.0.1", User: rig.SeatUser, Password: rig.Password(rig.SeatUser)}},
 			Recording: fleet.Recording{Enabled: true, Basis: "centre-policy",
 				Facts: []fleet.Recipient{online.Public().Recipient()}, Voice: []fleet.Recipient{offline.Public().Recipient()}},
 			Times: fleet.Times{WrapUpSeconds: 1},
 		},
-		Keys: pad, Lamps: &lamps{}, Headset: card, Vault: store, Log: log, Now: time.Now, TLS: &tls.Config{},
+		Keys: pad, Lamps: &lamps{}, Headset: card, Vault: store, Log: log, Now: time.Now, TLS: &tls.Config{RootCAs: roots},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -128,7 +142,7 @@ func TestCallInProcess(t *testing.T) {
 		t.Fatal(err)
 	}
 	state(panel.Ready)
-	call, err := cust.Call(ctx, "101")
+	call, err := cust.Call(ctx, rig.SeatUser)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -27,6 +27,9 @@ const (
 	Queue     = "700"
 	Echo      = "600"
 	password  = "lab-secret-"
+
+	// CustomerNumber is who calls from outside.
+	CustomerNumber = "13800138000"
 )
 
 // Password of an account of the rig's PBX.
@@ -103,4 +106,25 @@ func (s *small) Close() error {
 		return fmt.Errorf("small PBX: %w", s.err)
 	}
 	return nil
+}
+
+// OpenPBX starts a PBX: "small", or "asterisk" from the chroot at root. ca is
+// the PEM certificate that seats must trust.
+func OpenPBX(ctx context.Context, kind, root, logs string, log *slog.Logger) (pbx PBX, ca []byte, err error) {
+	cert, ca, err := pbxCert()
+	if err != nil {
+		return nil, nil, err
+	}
+	switch kind {
+	case "small":
+		pbx, err = newSmall(cert, log)
+	case "asterisk":
+		pbx, err = newAsterisk(ctx, root, logs, cert)
+	default:
+		err = fmt.Errorf("there is no PBX %q: use small or asterisk", kind)
+	}
+	if err != nil {
+		return nil, nil, err
+	}
+	return pbx, ca, nil
 }
