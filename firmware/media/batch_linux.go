@@ -53,7 +53,7 @@ func (b *batch) read(fd int) int {
 		h.Flags = 0
 	}
 	for {
-		n, _, e := unix.Syscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.head[0])), batchSize,
+		n, _, e := unix.RawSyscall6(unix.SYS_RECVMMSG, uintptr(fd), uintptr(unsafe.Pointer(&b.head[0])), batchSize,
 			unix.MSG_DONTWAIT, 0, 0)
 		switch e {
 		case 0:

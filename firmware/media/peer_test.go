@@ -171,6 +171,7 @@ func check(t testing.TB, err error) {
 	}
 }
 
+// identity is one for all tests: making keys takes time.
 var identity = sync.OnceValue(func() *Identity {
 	id, err := NewIdentity()
 	if err != nil {
@@ -246,3 +247,5 @@ func codecNames(cs []codec.Codec) string {
 	}
 	return strings.Join(n, ",")
 }
+
+var loopback = netip.MustParseAddr("127.0.0.1")
