@@ -13,6 +13,7 @@ import (
 
 // part is one sealed file being written. Only its recording's goroutine uses it.
 type part struct {
+	fs   FS
 	kind fleet.Kind
 	n    int
 	name string
@@ -23,17 +24,18 @@ type part struct {
 	segs int       // synced
 	sum  hash.Hash // of bytes 0..off
 	last bool      // the end mark is synced
+	kept bool      // the name is on the disk
 	todo []byte    // sealed, not yet synced: written again at the same place
 	done bool      // todo carries the end mark
 }
 
-// newPart begins a file: when it returns nil, header and name are on the disk.
+// newPart begins a file. Header and name reach the disk with the first segment.
 func (v *Vault) newPart(m sealed.Meta, to []*sealed.PublicKey) (*part, error) {
 	w, head, err := sealed.NewWriter(m, to)
 	if err != nil {
 		return nil, err
 	}
-	p := &part{kind: m.Kind, n: m.Part, name: partName(m.Seq, m.ID, m.Part, m.Kind), w: w, sum: sha256.New()}
+	p := &part{fs: v.fs, kind: m.Kind, n: m.Part, name: partName(m.Seq, m.ID, m.Part, m.Kind), w: w, sum: sha256.New()}
 	if slab, ok := v.pool.take(m.Kind); ok {
 		if err := v.fs.Rename(slab.Name, p.name); err != nil {
 			v.log.Warn("slab is not usable", "slab", slab.Name, "err", err)
@@ -47,25 +49,23 @@ func (v *Vault) newPart(m sealed.Meta, to []*sealed.PublicKey) (*part, error) {
 	if err == nil {
 		_, err = p.f.WriteAt(head, 0)
 	}
-	if err == nil {
-		err = p.f.Sync()
-	}
-	if err == nil {
-		err = v.fs.SyncDir()
-	}
 	if err != nil {
-		// Nothing in it was acknowledged.
-		p.w.Wipe()
-		err = errors.Join(fmt.Errorf("begin part %s: %w", p.name, err), p.f.Close())
-		if rerr := v.fs.Remove(p.name); rerr != nil && !missing(rerr) {
-			v.log.Warn("failed part stays until the next start", "part", p.name, "err", rerr)
-		}
-		return nil, err
+		v.drop(p)
+		return nil, fmt.Errorf("begin part %s: %w", p.name, err)
 	}
 	p.off = int64(len(head))
 	p.size = max(p.size, p.off)
 	p.sum.Write(head)
 	return p, nil
+}
+
+// drop a file in which nothing was acknowledged.
+func (v *Vault) drop(p *part) {
+	p.w.Wipe()
+	p.f.Close()
+	if err := v.fs.Remove(p.name); err != nil && !missing(err) {
+		v.log.Warn("failed part stays until the next start", "part", p.name, "err", err)
+	}
 }
 
 // seal data as the segment to be stored next.
@@ -117,6 +117,12 @@ func (p *part) store() error {
 	}
 	if err := p.f.Sync(); err != nil {
 		return errBroken{fmt.Errorf("sync %s: %w", p.name, err)}
+	}
+	if !p.kept {
+		if err := p.fs.SyncDir(); err != nil {
+			return errBroken{fmt.Errorf("sync name of %s: %w", p.name, err)}
+		}
+		p.kept = true
 	}
 	p.sum.Write(b)
 	p.off, p.todo = end, nil

@@ -41,10 +41,11 @@ type pool struct {
 	mu   sync.Mutex
 	free []Info // ready, synced
 	next int
+	bad  map[string]bool // files of this run that failed a write: never used again
 }
 
 func newPool(disk FS, cfg Slabs, log *slog.Logger) *pool {
-	return &pool{fs: disk, cfg: cfg, log: log, next: 1}
+	return &pool{fs: disk, cfg: cfg, log: log, next: 1, bad: map[string]bool{}}
 }
 
 func slabName(n int) string { return fmt.Sprintf("slab.%06d", n) }
@@ -154,6 +155,13 @@ func (p *pool) prepare(ctx context.Context, size int64, busy func() bool) (err e
 
 var errBusy = fmt.Errorf("a recording began")
 
+// refuse a file for good.
+func (p *pool) refuse(name string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.bad[name] = true
+}
+
 // recycle makes a slab of a deleted part instead of giving its blocks back, so
 // that the flash is not worn by zeros. Its header, with the wrapped keys, is
 // overwritten; what is left of the segments opens with no key. It reports
@@ -163,6 +171,7 @@ func (p *pool) recycle(i Info) (bool, error) {
 	voice := p.isVoice(i)
 	want := voice && p.count(true) < p.cfg.VoiceKeep ||
 		!voice && i.Size == p.cfg.Facts && p.count(false) < p.cfg.FactsKeep
+	want = want && !p.bad[i.Name]
 	name := slabName(p.next)
 	if want {
 		p.next++

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"deskset/firmware/fleet"
@@ -167,10 +168,13 @@ func (w *writer) store(p *part) error {
 	var broken errBroken
 	if errors.As(err, &broken) {
 		w.v.log.Error("part of a recording is ended early", "rec", w.r.id, "part", p.name, "segments", p.segs, "err", err)
-		if p.segs > 0 {
-			w.ended = append(w.ended, p.entry())
-		}
 		delete(w.cur, p.kind)
+		if p.segs == 0 {
+			w.v.drop(p)
+			return err
+		}
+		w.ended = append(w.ended, p.entry())
+		w.v.pool.refuse(p.name)
 		p.w.Wipe()
 		p.f.Close() // its error is of no use: nothing more is claimed of it
 	}
@@ -195,8 +199,7 @@ func (w *writer) stepFacts() error {
 	}
 	last := r.closing && len(r.factq) == 0 && len(r.voiceq) == 0 && w.page == nil
 	r.mu.Unlock()
-	p := w.cur[fleet.Facts]
-	if len(w.batch) == 0 && (!last || p == nil || p.last) {
+	if len(w.batch) == 0 && (!last || !w.unmarked(fleet.Facts)) {
 		return nil
 	}
 	p, err := w.part(fleet.Facts)
@@ -274,22 +277,20 @@ func (w *writer) stepVoice() error {
 	last := r.closing && len(r.voiceq) == 0 && len(r.amends) == 0
 	head := r.head
 	r.mu.Unlock()
-	p := w.cur[fleet.Voice]
+	if w.page == nil && (!last || !w.unmarked(fleet.Voice)) {
+		return nil
+	}
+	p, err := w.part(fleet.Voice)
+	if err != nil {
+		return err
+	}
 	if w.page == nil {
-		if !last || p == nil || p.last {
-			return nil
-		}
 		if p.todo == nil {
 			if _, err := p.seal(nil, true); err != nil {
 				return err
 			}
 		}
-		w.begin()
 		return w.store(p)
-	}
-	p, err := w.part(fleet.Voice)
-	if err != nil {
-		return err
 	}
 	if p.todo == nil {
 		at := placed{p: p}
@@ -354,6 +355,15 @@ func (w *writer) recovered() {
 	w.r.failed = ""
 }
 
+// unmarked says that the last part of a kind lacks its end mark. Where that
+// part failed, the mark goes into a part of its own.
+func (w *writer) unmarked(kind fleet.Kind) bool {
+	if p := w.cur[kind]; p != nil {
+		return !p.last
+	}
+	return slices.ContainsFunc(w.ended, func(p fleet.Part) bool { return p.Kind == kind })
+}
+
 // idle says that nothing waits and every part has its end mark.
 func (w *writer) idle() bool {
 	r := w.r
@@ -362,12 +372,7 @@ func (w *writer) idle() bool {
 	if len(r.factq)+len(r.voiceq)+len(r.amends) > 0 || len(w.batch) > 0 || w.page != nil {
 		return false
 	}
-	for _, p := range w.cur {
-		if !p.last {
-			return false
-		}
-	}
-	return true
+	return !w.unmarked(fleet.Facts) && !w.unmarked(fleet.Voice)
 }
 
 // finish seals what is on the disk.
@@ -390,9 +395,6 @@ func (w *writer) finish(whole bool) {
 		}
 	}
 	clear(w.batch)
-	for _, p := range w.ended {
-		whole = whole && w.cur[p.Kind] != nil // else its end mark is missing
-	}
 	end := fleet.EndRecovered
 	if whole {
 		end = fleet.EndClosed
