@@ -115,7 +115,8 @@ func (m *Msg) ContactURI() string {
 	return c
 }
 
-func (m *Msg) response(code int, toTag, body string, headers []string) []byte {
+// Response is the bytes of an answer to m, as Link.Respond sends it.
+func (m *Msg) Response(code int, toTag, body string, headers ...string) []byte {
 	var b strings.Builder
 	fmt.Fprintf(&b, "SIP/2.0 %d Because\r\n", code)
 	for _, h := range m.Headers {

@@ -264,7 +264,7 @@ func (l *Link) Expect(want string) *Msg {
 // Respond answers a request; headers are "Name: value". A To tag is added from
 // 101 on: toTag, or one of its own when that is "".
 func (l *Link) Respond(req *Msg, code int, toTag, body string, headers ...string) {
-	l.toUA <- req.response(code, toTag, body, headers)
+	l.toUA <- req.Response(code, toTag, body, headers...)
 }
 
 // Register answers one REGISTER without challenge, for expires seconds.

@@ -32,7 +32,7 @@ func explain(u *url.URL, resp *http.Response, err error) error {
 		return fmt.Errorf("the certificate of %s is for another name: use the name that stands in it: %w", host, err)
 	case errors.As(err, &invalid):
 		return fmt.Errorf("the certificate of %s is not fit for a server: %w", host, err)
-	case errors.As(err, &record):
+	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
 		return fmt.Errorf("%s does not speak TLS on this port: check port and scheme of the PBX's address: %w", host, err)
 	case errors.As(err, &alert):
 		return fmt.Errorf("%s refused the TLS connection: check that it speaks TLS 1.2 or later: %w", host, err)

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/url"
 	"time"
@@ -55,6 +56,7 @@ func Check(rawURL string, insecure bool) (*url.URL, error) {
 // Conn is an open WebSocket.
 type Conn struct {
 	ws  *websocket.Conn
+	tcp net.Conn
 	max int64
 }
 
@@ -65,7 +67,13 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	var tcp net.Conn
 	tr := &http.Transport{
+		DialContext: func(ctx context.Context, network, addr string) (c net.Conn, err error) {
+			c, err = new(net.Dialer).DialContext(ctx, network, addr)
+			tcp = c
+			return c, err
+		},
 		TLSClientConfig: o.TLS.Clone(),
 		// HTTP/2 has no upgrade that PBXs speak.
 		TLSNextProto:        map[string]func(string, *tls.Conn) http.RoundTripper{},
@@ -89,12 +97,8 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Conn, error) {
 		ws.CloseNow()
 		return nil, fmt.Errorf("%s speaks WebSocket but not SIP over it: check the path of the PBX's address", u.Redacted())
 	}
-	return newConn(ws, o.MaxMessage), nil
-}
-
-func newConn(ws *websocket.Conn, limit int64) *Conn {
 	ws.SetReadLimit(-1) // ours skips the message instead of closing
-	return &Conn{ws: ws, max: limit}
+	return &Conn{ws: ws, tcp: tcp, max: o.MaxMessage}, nil
 }
 
 // Read gives the next whole message. After an error that wraps ErrOversized
@@ -139,8 +143,8 @@ func (c *Conn) Close(ctx context.Context) error {
 	if ctx.Err() != nil {
 		return c.ws.CloseNow()
 	}
-	// The library's own handshake may take ten seconds.
-	stop := context.AfterFunc(ctx, func() { c.ws.CloseNow() })
+	// The library would wait for the goodbye for seconds, whatever ctx says.
+	stop := context.AfterFunc(ctx, func() { c.tcp.Close() })
 	defer stop()
 	return c.ws.Close(websocket.StatusNormalClosure, "")
 }
