@@ -160,9 +160,11 @@ func (c *Client) Do(ctx context.Context, method, path string, header http.Header
 	return b, problem(res, b)
 }
 
-// Stream sends one GET and hands the body over; the caller closes it.
-func (c *Client) Stream(ctx context.Context, path string) (io.ReadCloser, int64, error) {
+// Stream sends one GET and hands the body over with its length, -1 if unknown;
+// the caller closes it.
+func (c *Client) Stream(ctx context.Context, path string, query url.Values) (io.ReadCloser, int64, error) {
 	u := *c.base
+	u.RawQuery = query.Encode()
 	u.Path = strings.TrimSuffix(u.Path, "/") + path
 	req, err := http.NewRequestWithContext(ctx, http.MethodGet, u.String(), nil)
 	if err != nil {

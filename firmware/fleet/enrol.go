@@ -1,15 +1,18 @@
 package fleet
 
 import (
+	"bytes"
 	"context"
 	"crypto"
 	"crypto/ecdsa"
 	"crypto/rand"
 	"crypto/x509"
 	"crypto/x509/pkix"
+	"encoding/json"
 	"encoding/pem"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 
 	"deskset/firmware/signed"
@@ -106,4 +109,21 @@ func OpenPolicy(centre crypto.PublicKey, seat string, doc []byte) (*Policy, erro
 		return nil, err
 	}
 	return &p, nil
+}
+
+// ParseEnrolRequest reads what a seat asks, strictly. Errors repeat no token.
+func ParseEnrolRequest(b []byte) (EnrolRequest, error) {
+	var r EnrolRequest
+	dec := json.NewDecoder(bytes.NewReader(b))
+	dec.DisallowUnknownFields()
+	if err := dec.Decode(&r); err != nil {
+		return EnrolRequest{}, errors.New("enrol request: want JSON with token and csr")
+	}
+	if _, err := dec.Token(); err != io.EOF {
+		return EnrolRequest{}, errors.New("enrol request: more than one value")
+	}
+	if r.Token == "" || r.CSR == "" {
+		return EnrolRequest{}, errors.New("enrol request: token or csr is missing")
+	}
+	return r, nil
 }

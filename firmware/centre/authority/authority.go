@@ -17,6 +17,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"deskset/firmware/vault/sealed"
@@ -32,6 +33,7 @@ const (
 	fileOnlineKey = "online.key"
 	fileFactsKey  = "facts.key"
 	fileVoice     = "voice.json"
+	fileAuditors  = "auditors.json"
 )
 
 // Authority is the loaded key directory. Its fields are not changed after
@@ -45,6 +47,11 @@ type Authority struct {
 	online *x509.Certificate
 	signer ed25519.PrivateKey
 	facts  *sealed.PrivateKey
+
+	mu        sync.Mutex
+	voice     VoiceKeys // as read from voiceFile
+	voiceFile fs.FileInfo
+	auditMu   sync.Mutex
 }
 
 // Create makes all keys of a new centre in dir, which must not hold any yet.

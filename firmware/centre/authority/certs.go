@@ -38,6 +38,9 @@ type Role string
 const (
 	Seat    Role = "seat"
 	Auditor Role = "auditor" // reads recordings and the floor, changes nothing
+	// Operator is what a program on the centre's own machine calls itself, with
+	// a certificate that it makes for the minute; it may do what an auditor may.
+	Operator Role = "operator"
 )
 
 // Holder is who a client certificate names.
@@ -134,7 +137,7 @@ func Identify(c *x509.Certificate) (Holder, error) {
 		return Holder{}, errors.New("the certificate names no seat and no auditor")
 	}
 	p := strings.Split(c.URIs[0].Opaque, ":")
-	if len(p) != 3 || p[0] != "deskset" || p[1] != string(Seat) && p[1] != string(Auditor) {
+	if len(p) != 3 || p[0] != "deskset" || !slices.Contains([]Role{Seat, Auditor, Operator}, Role(p[1])) {
 		return Holder{}, errors.New("the certificate names no seat and no auditor")
 	}
 	if err := fleet.SeatName(p[2]); err != nil {
@@ -143,21 +146,23 @@ func Identify(c *x509.Certificate) (Holder, error) {
 	return Holder{Role: Role(p[1]), Name: p[2], Serial: SerialOf(c)}, nil
 }
 
-// AuditorCert makes a key and a certificate for an auditor.
-func (a *Authority) AuditorCert(name string, now time.Time, life time.Duration) (cert, key []byte, err error) {
-	if err := fleet.SeatName(name); err != nil {
-		return nil, nil, fmt.Errorf("auditor: %w", err)
-	}
-	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+// OperatorCert makes a key and certificate for a program on this machine, good
+// for ten minutes and never written down.
+func (a *Authority) OperatorCert(now time.Time) (tls.Certificate, error) {
+	leaf, key, err := a.clientPair(Operator, "local", now, 10*time.Minute)
 	if err != nil {
-		return nil, nil, fmt.Errorf("auditor key: %w", err)
+		return tls.Certificate{}, err
 	}
-	leaf, err := a.signClient(k.Public(), Auditor, name, now, life)
+	return tls.Certificate{Certificate: [][]byte{leaf.Raw}, PrivateKey: key, Leaf: leaf}, nil
+}
+
+func (a *Authority) clientPair(r Role, name string, now time.Time, life time.Duration) (*x509.Certificate, crypto.Signer, error) {
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
-		return nil, nil, err
+		return nil, nil, fmt.Errorf("%s key: %w", r, err)
 	}
-	key, err = keyPEM(k)
-	return certPEM(leaf.Raw), key, err
+	leaf, err := a.signClient(key.Public(), r, name, now, life)
+	return leaf, key, err
 }
 
 // RenewServer makes a new server key and certificate for the hosts and

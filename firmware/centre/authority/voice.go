@@ -115,16 +115,31 @@ func (a *Authority) SetVoice(v VoiceKeys) error {
 	return WriteFile(a.path(fileVoice), append(b, '\n'), 0o600)
 }
 
-// Voice reads the voice keys; none yet is an empty list.
+// Voice reads the voice keys; none yet is an empty list. The file is parsed
+// again only when it has changed.
 func (a *Authority) Voice() (VoiceKeys, error) {
-	b, err := os.ReadFile(a.path(fileVoice))
+	i, err := os.Stat(a.path(fileVoice))
 	if errors.Is(err, fs.ErrNotExist) {
 		return VoiceKeys{}, nil
 	}
 	if err != nil {
 		return VoiceKeys{}, fmt.Errorf("voice keys: %w", err)
 	}
-	return ParseVoiceKeys(b)
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if a.voiceFile != nil && os.SameFile(i, a.voiceFile) && i.ModTime().Equal(a.voiceFile.ModTime()) {
+		return a.voice, nil
+	}
+	b, err := os.ReadFile(a.path(fileVoice))
+	if err != nil {
+		return VoiceKeys{}, fmt.Errorf("voice keys: %w", err)
+	}
+	v, err := ParseVoiceKeys(b)
+	if err != nil {
+		return v, err
+	}
+	a.voice, a.voiceFile = v, i
+	return v, nil
 }
 
 // Recipients are the keys of a policy: the online one for facts, the offline

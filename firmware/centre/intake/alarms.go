@@ -193,3 +193,16 @@ func (k keyed) lock(name string) func() {
 		}
 	}
 }
+
+// SeatOf says whose recording it is.
+func (i *Intake) SeatOf(ctx context.Context, id string) (string, error) {
+	doc, err := i.c.Recordings.Doc(ctx, id, store.Manifest)
+	if err != nil {
+		return "", err
+	}
+	m, err := readManifest(doc)
+	if err != nil {
+		return "", err
+	}
+	return m.Seat, nil
+}
