@@ -127,18 +127,24 @@ func call(t *testing.T, ph *phone.Phone, target string) *phone.Call {
 	return c
 }
 
-// voice is sound that matches itself at one place only.
+// voice is a made vowel whose pitch and loudness wander: it matches itself at one
+// place only, and codecs keep its waveform.
 func voice(seed uint64, seconds float64) []int16 {
 	rng := rand.New(rand.NewPCG(seed, 7))
 	out := make([]int16, int(seconds*codec.Rate))
-	level, y, y2 := 0.0, 0.0, 0.0
+	pitch, toPitch, level, toLevel, phase := 150.0, 150.0, 0.0, 0.0, 0.0
 	for i := range out {
 		if i%4800 == 0 {
-			level = 2000 + rng.Float64()*7000
+			toPitch, toLevel = 100+rng.Float64()*150, 1500+rng.Float64()*4500
 		}
-		y += 0.12 * (rng.NormFloat64() - y)
-		y2 += 0.05 * (y - y2)
-		out[i] = int16(max(-32000, min(32000, level*(y-y2)*4)))
+		pitch += (toPitch - pitch) / 2000
+		level += (toLevel - level) / 1000
+		phase += 2 * math.Pi * pitch / codec.Rate
+		v := 0.0
+		for h := 1.0; h <= 8; h++ {
+			v += math.Sin(h*phase) / h
+		}
+		out[i] = int16(level * v)
 	}
 	return out
 }
