@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -92,19 +93,15 @@ func callFarEnd(t testing.TB, leg *Leg) {
 	await(t, "connection", leg.Connected())
 }
 
-// ticker is a headset with a clock and a hum, but no device.
+// ticker is a headset with a clock and a voice of sorts, but no device.
 type ticker struct {
 	next time.Time
-	ear  int
-	hum  [pcm.Frame]int16
+	ear  int // frames in which something was heard
+	at   int
 }
 
 func newTicker() *ticker {
-	h := new(ticker)
-	for i := range h.hum {
-		h.hum[i] = int16(8000 * math.Sin(2*math.Pi*400*float64(i)/pcm.Rate))
-	}
-	return h
+	return new(ticker)
 }
 
 func (h *ticker) Wait(ctx context.Context) error {
@@ -117,7 +114,32 @@ func (h *ticker) Wait(ctx context.Context) error {
 	return ctx.Err()
 }
 
-func (h *ticker) ReadMic(f []int16) bool { copy(f, h.hum[:]); return true }
+// voice is two seconds of a hum at 120 Hz with overtones, whose pitch and
+// loudness wander as in syllables: enough for a speech coder to take it for speech.
+var voice = sync.OnceValue(func() []int16 {
+	v := make([]int16, 2*pcm.Rate)
+	phase := 0.0
+	for i := range v {
+		t := float64(i) / pcm.Rate
+		phase += 2 * math.Pi * (120 + 20*math.Sin(2*math.Pi*1.5*t)) / pcm.Rate
+		x := 0.0
+		for k := 1; k < 20; k++ {
+			x += math.Sin(float64(k)*phase) / float64(k)
+		}
+		v[i] = int16(4000 * x * (1 + 0.6*math.Sin(2*math.Pi*4*t)))
+	}
+	return v
+})
+
+func (h *ticker) ReadMic(f []int16) bool {
+	h.at += copy(f, voice()[h.at:])
+	if h.at == len(voice()) {
+		h.at = 0
+	}
+	return true
+}
+
+// WriteEar counts what is heard.
 func (h *ticker) WriteEar(f []int16) {
 	if pcm.RMS(f) > -40 {
 		h.ear++

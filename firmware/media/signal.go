@@ -211,6 +211,9 @@ func (l *Leg) sameTransport(r *remote) error {
 	if !slices.EqualFunc(l.rem.fingerprints, r.fingerprints, same) {
 		return fmt.Errorf("%w: another certificate in a running call", ErrDescription)
 	}
+	if r.ufrag != l.rem.ufrag || r.pwd != l.rem.pwd {
+		return fmt.Errorf("%w: ICE restart in a running call", ErrDescription)
+	}
 	if l.client && r.setup == "active" || !l.client && r.setup == "passive" {
 		return fmt.Errorf("%w: DTLS roles changed in a running call", ErrDescription)
 	}
