@@ -92,7 +92,7 @@ func newClient(t *testing.T, s *console.Server) *client {
 	}
 	tr := &http.Transport{TLSClientConfig: &tls.Config{InsecureSkipVerify: true}}
 	t.Cleanup(tr.CloseIdleConnections)
-	return &client{t: t, base: strings.TrimSuffix(s.URL(), "/"), http: &http.Client{Jar: jar, Transport: tr, Timeout: 10 * time.Second}}
+	return &client{t: t, base: "https://" + s.Addr().String(), http: &http.Client{Jar: jar, Transport: tr, Timeout: 10 * time.Second}}
 }
 
 type answer struct {

@@ -52,7 +52,7 @@ func (p *pusher) run(ctx context.Context) (reason string, err error) {
 	defer stop()
 	levels := time.NewTicker(levelsGap)
 	defer levels.Stop()
-	gap := time.NewTimer(0)
+	gap := time.NewTimer(viewGap)
 	defer gap.Stop()
 
 	again := true // the view must be looked at as a whole
@@ -62,16 +62,19 @@ func (p *pusher) run(ctx context.Context) (reason string, err error) {
 			<-p.sess.gone
 			return p.sess.reason, nil
 		}
+		seq := p.seq
 		if err := p.tell(ctx, v, again); err != nil {
 			return "", err
 		}
-		gap.Reset(viewGap)
-		select { // nothing more until the gap is over
-		case <-ctx.Done():
-			return "", ctx.Err()
-		case <-p.sess.gone:
-			return p.sess.reason, nil
-		case <-gap.C:
+		if p.seq > seq { // the next view waits, and is all that changed meanwhile
+			gap.Reset(viewGap)
+			select {
+			case <-ctx.Done():
+				return "", ctx.Err()
+			case <-p.sess.gone:
+				return p.sess.reason, nil
+			case <-gap.C:
+			}
 		}
 		select {
 		case <-ctx.Done():
