@@ -1,0 +1,137 @@
+package rig
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"deskset/firmware/fleet"
+)
+
+// Centre is a deskfleet with its state, and the auditor's machine beside it,
+// where the offline voice keys are.
+type Centre struct {
+	Dir     string // the centre's
+	Auditor string // another machine's
+	Addr    string // host:port
+	bin     string
+	logs    string
+	proc    *Proc
+}
+
+// newCentre makes keys and CA; nothing runs yet.
+func newCentre(ctx context.Context, dir, bin, logs string) (*Centre, error) {
+	c := &Centre{Dir: filepath.Join(dir, "centre"), Auditor: filepath.Join(dir, "auditor"), bin: bin, logs: logs}
+	var err error
+	if c.Addr, err = freePort(); err != nil {
+		return nil, err
+	}
+	if err := os.MkdirAll(c.Auditor, 0o700); err != nil {
+		return nil, err
+	}
+	if _, err := c.fleet(ctx, "init", "--dir", c.Dir, "--name", "lab"); err != nil {
+		return nil, err
+	}
+	if _, err := c.fleet(ctx, "keys", "voice", "--out", c.Auditor); err != nil {
+		return nil, err
+	}
+	pubs, err := filepath.Glob(filepath.Join(c.Auditor, "*.pub"))
+	if err != nil || len(pubs) == 0 {
+		return nil, fmt.Errorf("no public halves of the voice keys in %s", c.Auditor)
+	}
+	for _, p := range pubs {
+		if _, err := c.fleet(ctx, "keys", "add", p, "--dir", c.Dir); err != nil {
+			return nil, err
+		}
+	}
+	return c, nil
+}
+
+// Start serves.
+func (c *Centre) Start(ctx context.Context) error {
+	var err error
+	c.proc, err = start("deskfleet", c.logs, nil, c.bin, "serve", "--dir", c.Dir, "--listen", c.Addr)
+	if err != nil {
+		return err
+	}
+	ctx, stop := context.WithTimeout(ctx, 20*time.Second)
+	defer stop()
+	err = poll(ctx, "deskfleet", func() bool {
+		conn, err := net.Dial("tcp", c.Addr)
+		if err == nil {
+			conn.Close()
+		}
+		return err == nil
+	})
+	if err != nil {
+		return fmt.Errorf("%w: %s", err, c.proc.Tail(5))
+	}
+	return nil
+}
+
+// URL for a seat's file.
+func (c *Centre) URL() string { return "https://" + c.Addr }
+
+// CA is the file that a seat must trust.
+func (c *Centre) CA() string { return filepath.Join(c.Dir, "ca.pem") }
+
+// AddSeat makes a seat with an account at the PBX and returns its token.
+func (c *Centre) AddSeat(ctx context.Context, name string, pbx fleet.PBX) (token string, err error) {
+	dir, err := os.MkdirTemp(c.logs, "seat-")
+	if err != nil {
+		return "", err
+	}
+	pw, ca := filepath.Join(dir, "password"), filepath.Join(dir, "pbx-ca.pem")
+	if err := os.WriteFile(pw, []byte(pbx.Password), 0o600); err != nil {
+		return "", err
+	}
+	if err := os.WriteFile(ca, []byte(pbx.CA), 0o600); err != nil {
+		return "", err
+	}
+	out, err := c.fleet(ctx, "seats", "add", name, "--dir", c.Dir, "--json",
+		"--pbx-url", pbx.URL, "--pbx-domain", pbx.Domain, "--pbx-user", pbx.User, "--pbx-password-file", pw, "--pbx-ca", ca)
+	if err != nil {
+		return "", err
+	}
+	var r struct {
+		Token string `json:"token"`
+	}
+	if err := json.Unmarshal([]byte(out), &r); err != nil || r.Token == "" {
+		return "", fmt.Errorf("seats add printed no token: %s", out)
+	}
+	return r.Token, nil
+}
+
+// Export decrypts a recording with an offline key, on the auditor's machine.
+func (c *Centre) Export(ctx context.Context, id, out string) error {
+	keys, err := filepath.Glob(filepath.Join(c.Auditor, "*primary*.key"))
+	if err != nil || len(keys) == 0 {
+		return fmt.Errorf("no offline voice key in %s", c.Auditor)
+	}
+	_, err = c.fleet(ctx, "recordings", "export", id, "--dir", c.Dir, "--key", keys[0], "--out", out)
+	return err
+}
+
+// Recordings that the centre holds, as `recordings list --json` says.
+func (c *Centre) Recordings(ctx context.Context) (string, error) {
+	return c.fleet(ctx, "recordings", "list", "--dir", c.Dir, "--json")
+}
+
+// Show is the record of one call.
+func (c *Centre) Show(ctx context.Context, id string) (string, error) {
+	return c.fleet(ctx, "recordings", "show", id, "--dir", c.Dir, "--json")
+}
+
+// Stop ends the centre in order; Kill does not.
+func (c *Centre) Stop() error { return c.proc.Stop() }
+func (c *Centre) Kill()       { c.proc.Kill() }
+
+func (c *Centre) fleet(ctx context.Context, args ...string) (string, error) {
+	out, err := output(ctx, nil, c.bin, args...)
+	return strings.TrimSpace(out), err
+}
