@@ -26,7 +26,7 @@ func TestFaultAtEveryStep(t *testing.T) {
 	for _, errno := range []syscall.Errno{syscall.EIO, syscall.ENOSPC} {
 		runs := 0
 		for k := 1; k <= steps; k++ {
-			if testing.Short() || ways < 10 && k%4 != 0 && !full() {
+			if testing.Short() || ways < 10 && k%8 != 0 && !full() {
 				continue
 			}
 			runs++

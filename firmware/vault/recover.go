@@ -52,6 +52,9 @@ func (v *Vault) recover() error {
 	return nil
 }
 
+// maxLeap bounds the numbers that a damaged index may skip.
+const maxLeap = 100_000
+
 // replay the index. Whatever a lost record held, every recording that stood
 // then may have lost a legal hold.
 func (v *Vault) replay(recs []located, lost []loss) {
@@ -62,6 +65,10 @@ func (v *Vault) replay(recs []located, lost []loss) {
 				e.Doubt = true
 			}
 			lost = lost[1:]
+		}
+		if r.Seq > v.next+maxLeap && r.What != whatStart {
+			v.fault("index record %d speaks of recording %d, which cannot be; it is passed over", r.N, r.Seq)
+			continue
 		}
 		v.apply(r.indexRecord, r.ref)
 	}

@@ -148,8 +148,11 @@ type Reader struct {
 	want  uint64
 	buf   []byte
 	clean bool
-	tail  bool
+	bad   uint64 // frames in a row whose seal did not open
+	tail  bool   // the end was looked at
 }
+
+var errSeal = errors.New("its seal does not open")
 
 // Open finds the file key with key and every whole segment of the file. size
 // is the manifest's: with it a lost end is noticed.
@@ -193,34 +196,38 @@ func (r *Reader) Clean() bool { return r.clean }
 func (r *Reader) Next() (Segment, error) {
 	for len(r.queue) > 0 {
 		f := r.queue[0]
-		if lost := r.missing(f.of); lost != nil {
-			return Segment{}, lost
-		}
-		r.queue = r.queue[1:]
 		if f.of < r.want { // an older version of a place already read
+			r.queue = r.queue[1:]
 			continue
 		}
 		data, err := r.open(f)
-		var d *Damage
-		if errors.As(err, &d) {
-			if len(r.queue) > 0 && r.queue[0].of == f.of {
-				continue // the version it amended is still there
-			}
-			r.want = f.of + 1
-			return Segment{}, d
+		if errors.Is(err, errSeal) {
+			// What the frame says of itself is not to be believed either. The
+			// place is missed when the next good one comes, unless an older
+			// version of it stands behind.
+			r.queue = r.queue[1:]
+			r.bad++
+			continue
 		}
 		if err != nil {
 			return Segment{}, err
 		}
+		r.bad = 0
+		if lost := r.missing(f.of); lost != nil {
+			return Segment{}, lost // f comes with the next call
+		}
+		r.queue = r.queue[1:]
 		r.want = f.of + 1
 		r.clean = r.clean || f.last
 		return Segment{Seq: f.of, Data: data, Last: f.last}, nil
 	}
-	if !r.tail {
+	if bad := r.bad; bad > 0 {
+		r.bad, r.tail = 0, true
+		return Segment{}, &Damage{Seq: r.want, Count: bad, Reason: errSeal.Error()}
+	}
+	if !r.tail && r.lay.Size < r.size {
 		r.tail = true
-		if r.lay.Size < r.size {
-			return Segment{}, &Damage{Seq: r.want, Count: 1, Reason: fmt.Sprintf("%d bytes after it cannot be read", r.size-r.lay.Size)}
-		}
+		return Segment{}, &Damage{Seq: r.want, Count: 1, Reason: fmt.Sprintf("%d bytes after it cannot be read", r.size-r.lay.Size)}
 	}
 	return Segment{}, io.EOF
 }
@@ -248,7 +255,7 @@ func (r *Reader) missing(of uint64) *Damage {
 		if len(taken) > 0 {
 			end = taken[0]
 		}
-		d := &Damage{Seq: r.want, Count: end - r.want, Reason: "no whole segment is found there"}
+		d := &Damage{Seq: r.want, Count: end - r.want, Reason: "no whole segment is found there, or its seal does not open"}
 		r.want = end
 		return d
 	}
@@ -266,11 +273,11 @@ func (r *Reader) open(f frame) ([]byte, error) {
 	}
 	plain, err := r.aead.Open(b[frameLen:frameLen], nil, b[frameLen:], associated(&r.lay.Header.sum, b))
 	if err != nil || len(plain) < lenLen {
-		return nil, &Damage{Seq: f.of, Count: 1, Reason: "its seal does not open"}
+		return nil, errSeal
 	}
 	l := binary.BigEndian.Uint32(plain)
 	if uint64(l) > uint64(len(plain)-lenLen) {
-		return nil, &Damage{Seq: f.of, Count: 1, Reason: "its length is wrong"}
+		return nil, errSeal
 	}
 	return plain[lenLen : lenLen+int(l)], nil
 }
