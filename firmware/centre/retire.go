@@ -157,3 +157,23 @@ func (c *Centre) AddVoice(ctx context.Context, file []byte) (authority.VoiceKeys
 	}
 	return v, c.record(ctx, store.Entry{What: "voice keys set", Text: text})
 }
+
+// AddAuditor makes an auditor's file.
+func (c *Centre) AddAuditor(ctx context.Context, name, url string, life time.Duration) (authority.Bundle, error) {
+	if _, err := fleet.NewClient(fleet.ClientConfig{URL: url, CA: c.Keys.CA()}); err != nil {
+		return authority.Bundle{}, err
+	}
+	b, err := c.Keys.AddAuditor(name, url, c.now(), life)
+	if err != nil {
+		return b, err
+	}
+	return b, c.record(ctx, store.Entry{What: "auditor added", By: name})
+}
+
+// RevokeAuditor ends an auditor's access.
+func (c *Centre) RevokeAuditor(ctx context.Context, name string) error {
+	if err := c.Keys.RevokeAuditor(name); err != nil {
+		return err
+	}
+	return c.record(ctx, store.Entry{What: "auditor revoked", By: name})
+}

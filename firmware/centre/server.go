@@ -40,6 +40,7 @@ type server struct {
 	*Centre
 	in    *intake.Intake
 	enrol *limiter
+	done  <-chan struct{} // closed when the centre stops
 
 	mu    sync.Mutex
 	busy  map[string]int  // requests of a seat at this moment
@@ -68,9 +69,9 @@ func (c *Centre) Serve(ctx context.Context, l net.Listener) error {
 		return errors.Join(err, l.Close())
 	}
 	defer os.Remove(filepath.Join(c.dir, fileRunning))
-	s := &server{Centre: c, in: in, enrol: newLimiter(c.now), busy: map[string]int{}, held: map[string]bool{}, owner: map[string]string{}}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
+	s := &server{Centre: c, in: in, enrol: newLimiter(c.now), done: ctx.Done(), busy: map[string]int{}, held: map[string]bool{}, owner: map[string]string{}}
 	hs := &http.Server{
 		Handler:           s.handler(),
 		TLSConfig:         s.tls(),
@@ -78,7 +79,8 @@ func (c *Centre) Serve(ctx context.Context, l net.Listener) error {
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    16 << 10,
 		ErrorLog:          slog.NewLogLogger(c.log.Handler(), slog.LevelDebug),
-		BaseContext:       func(net.Listener) context.Context { return ctx },
+		// Not ctx: what is being written when the centre stops is finished.
+		BaseContext: func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 	var wg sync.WaitGroup
 	defer wg.Wait()
@@ -87,8 +89,10 @@ func (c *Centre) Serve(ctx context.Context, l net.Listener) error {
 		<-ctx.Done()
 		end, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 		defer cancel()
-		hs.Shutdown(end) // what is being written is finished and answered
-		hs.Close()
+		if err := hs.Shutdown(end); err != nil {
+			c.log.Warn("centre stops in the middle of a request", "err", err)
+			hs.Close()
+		}
 	})
 	c.log.Info("centre serves", "address", l.Addr().String(), "centre", f.Name)
 	err = hs.ServeTLS(netutil.LimitListener(l, maxConns), "", "")
@@ -139,7 +143,7 @@ func (s *server) handler() http.Handler {
 func (s *server) timed(d time.Duration, h http.HandlerFunc) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		rc := http.NewResponseController(w)
-		end := time.Now().Add(d)
+		end := s.now().Add(d)
 		if err := errors.Join(rc.SetReadDeadline(end), rc.SetWriteDeadline(end.Add(requestTime))); err != nil {
 			s.refuse(w, r, http.StatusInternalServerError, "the connection cannot be bounded", "", err)
 			return
@@ -230,8 +234,11 @@ func (s *server) auditor(f seatHandler) http.HandlerFunc {
 // refuse answers with a problem (RFC 9457). err is for the log only.
 func (s *server) refuse(w http.ResponseWriter, r *http.Request, status int, title, detail string, err error) {
 	level := slog.LevelInfo
-	if status >= 500 {
+	switch {
+	case status >= 500:
 		level = slog.LevelError
+	case status == http.StatusNotFound && r.Method == http.MethodGet:
+		level = slog.LevelDebug // "what do you have of it?", asked of every new recording
 	}
 	s.log.Log(r.Context(), level, "request refused", "method", r.Method, "path", r.URL.Path, "status", status, "title", title, "err", err)
 	b, merr := json.Marshal(fleet.Problem{Title: title, Status: status, Detail: detail})
@@ -240,8 +247,9 @@ func (s *server) refuse(w http.ResponseWriter, r *http.Request, status int, titl
 	}
 	w.Header().Set("Content-Type", "application/problem+json")
 	w.Header().Set("Cache-Control", "no-store")
-	// What is left of a body is not worth reading.
-	w.Header().Set("Connection", "close")
+	if r.ContentLength != 0 {
+		w.Header().Set("Connection", "close") // what is left of a body is not worth reading
+	}
 	w.WriteHeader(status)
 	w.Write(b)
 }

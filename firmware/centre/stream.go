@@ -41,7 +41,11 @@ func (s *server) handleStream(w http.ResponseWriter, r *http.Request, h authorit
 	var wg sync.WaitGroup
 	wg.Go(func() { stop(s.hear(ctx, conn, link)) })
 	wg.Go(func() { stop(s.tell(ctx, conn, link, h)) })
-	<-ctx.Done()
+	select {
+	case <-ctx.Done():
+	case <-s.done:
+		stop(errors.New("the centre stops"))
+	}
 	conn.CloseNow()
 	wg.Wait()
 	s.log.Info("seat is offline", "seat", h.Name, "err", context.Cause(ctx))

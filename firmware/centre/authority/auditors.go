@@ -134,3 +134,12 @@ func (a *Authority) AdmitAuditor(h Holder) error {
 	}
 	return nil
 }
+
+// Client is the auditor's HTTPS client.
+func (x Bundle) Client() (*fleet.Client, error) {
+	_, key, err := parsePair([]byte(x.Cert), []byte(x.Key))
+	if err != nil {
+		return nil, fmt.Errorf("auditor's file: %w", err)
+	}
+	return fleet.NewClient(fleet.ClientConfig{URL: x.URL, CA: []byte(x.CA), Chain: []byte(x.Cert), Key: key})
+}

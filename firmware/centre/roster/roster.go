@@ -297,3 +297,34 @@ func (r *Roster) event(ctx context.Context, what, seat, text string) {
 		r.c.Log.Error("log of events", "err", err)
 	}
 }
+
+// Import adds many seats. All are looked at before the first is added, so a
+// mistake adds none.
+func (r *Roster) Import(ctx context.Context, seats []New, life time.Duration) ([]Added, error) {
+	f, err := r.c.Settings()
+	if err != nil {
+		return nil, err
+	}
+	for _, n := range seats {
+		if _, err := n.check(); err != nil {
+			return nil, fmt.Errorf("seat %s: %w", n.Name, err)
+		}
+		if _, err := pbx(n, f); err != nil {
+			return nil, fmt.Errorf("seat %s: %w", n.Name, err)
+		}
+		if _, err := r.c.Seats.Seat(ctx, n.Name); err == nil {
+			return nil, fmt.Errorf("seat %s is there already; nothing was added", n.Name)
+		} else if !errors.Is(err, store.ErrNotFound) {
+			return nil, err
+		}
+	}
+	out := []Added{}
+	for _, n := range seats {
+		a, err := r.Add(ctx, n, life)
+		if err != nil {
+			return out, err
+		}
+		out = append(out, a)
+	}
+	return out, nil
+}
