@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strconv"
 	"strings"
@@ -15,12 +16,12 @@ const asound = "/proc/asound"
 
 // alsaThere tells whether the card of an id exists: the kernel keeps a link
 // named by the card's id for as long as it does.
-func alsaThere(id string) bool {
+func alsaThere(dir, id string) bool {
 	m := alsaID.FindStringSubmatch(id)
 	if m == nil {
 		return false
 	}
-	_, err := os.Lstat(asound + "/" + m[1])
+	_, err := os.Lstat(filepath.Join(dir, m[1]))
 	return err == nil
 }
 

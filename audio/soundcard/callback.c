@@ -72,7 +72,7 @@ uint32_t deskset_capture(deskset_stream *s, const int16_t *in, uint32_t n, int64
 }
 
 // deskset_playback fills n frames of the device: sound as far as there is some,
-// a ramp down from the last sample, silence, and a ramp up when sound returns.
+// then a ramp down from the last sample, then silence.
 void deskset_playback(deskset_stream *s, int16_t *out, uint32_t n, int64_t now) {
 	if (LOAD(s->dead)) {
 		memset(out, 0, (size_t)n * s->channels * sizeof *out);
@@ -81,14 +81,10 @@ void deskset_playback(deskset_stream *s, int16_t *out, uint32_t n, int64_t now) 
 	STORE(s->last_ear, now);
 	COUNT(s->ear_calls, 1);
 	uint32_t got = LOAD(s->primed) ? get(&s->ear, s->ear_buf, out, n) : 0;
-	if (got > 0 && !s->playing) {
+	if (got > 0) {
 		s->playing = 1;
-		s->fade = deskset_ramp;
-	}
-	for (uint32_t i = 0; i < got && s->fade > 0; i++, s->fade--)
-		out[i] = (int16_t)(out[i] * (deskset_ramp - s->fade) / deskset_ramp);
-	if (got > 0)
 		s->last = out[got - 1];
+	}
 	if (got < n) {
 		if (s->playing) {
 			s->playing = 0;

@@ -38,7 +38,7 @@ typedef struct {
 	// Of the capture thread alone.
 	uint32_t partial;
 	// Of the playback thread alone.
-	int32_t playing, fade, last;
+	int32_t playing, last;
 
 	int16_t mic_buf[deskset_ring_size], ear_buf[deskset_ring_size];
 } deskset_stream;

@@ -3,6 +3,7 @@ package soundcard
 import (
 	"runtime"
 	"sync/atomic"
+	"time"
 
 	"deskset/audio/pcm"
 )
@@ -14,12 +15,12 @@ type consumer struct {
 	fresh bool    // drop what the microphone's ring has gathered
 	held  bool    // the last frame was sound
 	tail  int16   // its last sample
-	base  int
+	base  int     // samples of a period of the device
 
 	micFill, earFill *fill
 	splice           [pcm.Frame + maxLag]int16
 	micBuf           [pcm.Frame + maxLag]int16
-	quiet            [maxTarget]int16
+	quiet            [2 * maxTarget]int16
 
 	slips, moved       atomic.Uint64 // splices; samples left out or played twice
 	micMissed          atomic.Uint64
@@ -76,9 +77,7 @@ func (c *Card) ReadMic(frame []int16) bool {
 	k.micLevel.Store(int64(have - pcm.Frame))
 	k.take(s, frame, max(k.micFill.next(have-pcm.Frame, 0), 0))
 	if !k.held {
-		for i := range ramp {
-			frame[i] = int16(int32(frame[i]) * int32(i) / ramp)
-		}
+		rise(frame)
 	}
 	k.held, k.tail = true, frame[pcm.Frame-1]
 	return true
@@ -90,11 +89,11 @@ func (k *consumer) take(s *stream, frame []int16, excess int) {
 		s.mic.Read(frame)
 		return
 	}
-	x := k.micBuf[:pcm.Frame+excess]
+	x := k.micBuf[:pcm.Frame+min(excess, maxLag)]
 	// The place of the splice may leave out less than asked for: what is left
 	// over stays in the ring, so look before reading.
 	n := s.mic.Peek(x)
-	d := lag(x[:n], 0, excess)
+	d := lag(x[:n], 0, min(excess, maxLag), excess > maxLag)
 	shrink(frame, x[:pcm.Frame+d], 0, d)
 	s.mic.Skip(pcm.Frame + d)
 	k.slips.Add(1)
@@ -124,27 +123,43 @@ func (c *Card) WriteEar(frame []int16) {
 	defer runtime.KeepAlive(s)
 	frame = frame[:pcm.Frame]
 	level := s.ear.Len()
+	_, silent := s.silentFor()
+	since := int(silent * pcm.Rate / time.Second)
 	k.earLevel.Store(int64(level))
+	change := k.earFill.next(margin(level, k.base, since), s.underruns.Load())
 	if s.primed.Load() == 0 {
-		// Nothing is playing: lay the reserve down as silence, once.
-		k.earFill.next(level, s.underruns.Load())
-		if need := k.earFill.target - level; need > 0 {
+		// Nothing is playing: lay the reserve down as silence, once, and let the
+		// sound rise out of it.
+		k.earFill.reset()
+		if need := reserve(k.earFill.target, k.base, since) - level; need > 0 {
 			s.ear.Write(k.quiet[:need])
 		}
-		k.earFill.reset()
-		s.ear.Write(frame)
+		s.ear.Write(rise(k.splice[:copy(k.splice[:], frame)]))
 		s.primed.Store(1)
 	} else {
-		change := k.earFill.next(level, s.underruns.Load())
 		s.ear.Write(k.fit(frame, change))
 	}
 	k.earTarget.Store(int64(k.earFill.target))
 }
 
+// rise fades the beginning of x in.
+func rise(x []int16) []int16 {
+	for i := range ramp {
+		x[i] = int16(int32(x[i]) * int32(i) / ramp)
+	}
+	return x
+}
+
 // fit returns x shortened (change > 0) or lengthened by about change samples;
 // the result is valid until the next call.
 func (k *consumer) fit(x []int16, change int) []int16 {
-	d := lag(x, 0, max(change, -change))
+	if change == 0 {
+		return x
+	}
+	off := max(change, -change)
+	// Half a deadband more than asked for is within it, and leaves the choice of
+	// a better place.
+	d := lag(x, 0, off+deadband/2, off > maxLag)
 	if d < minLag {
 		return x
 	}

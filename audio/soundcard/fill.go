@@ -1,11 +1,10 @@
 package soundcard
 
-// fill watches how much reserve a ring keeps and says when the sound must be
-// shortened or lengthened to bring it back to its target. The least reserve of a
-// window counts, since the level swings by a period with the phase between the
-// two sides.
+// fill watches the reserve between two sides of a ring and says when the sound
+// must be shortened or lengthened to bring it back to its target. The least
+// reserve of a window counts: what is more than it never was of use.
 type fill struct {
-	target int // samples in reserve when the next frame is due
+	target int // samples
 	base   int // the target to come back to
 	least  int
 	frames int // in this window
@@ -17,7 +16,7 @@ const (
 	deadband  = 240 // 5 ms
 	window    = 25  // frames: half a second
 	fast      = 2   // frames, as long as much is to be caught up
-	much      = 960 // 20 ms
+	much      = 480 // 10 ms
 	maxTarget = 1920
 	raise     = 240
 	often     = 10 * 50 // frames between underruns that are no accident
@@ -28,9 +27,8 @@ func newFill(base int) *fill {
 	return &fill{target: base, base: base, least: ringSize, calm: often}
 }
 
-// next takes the reserve seen before a frame is added (or after it was taken)
-// and the ring's underruns so far, and returns by how many samples the frame
-// should be shortened (> 0) or lengthened (< 0).
+// next takes the reserve at a frame and the ring's underruns so far, and returns
+// by how many samples the frame should be shortened (> 0) or lengthened (< 0).
 func (f *fill) next(reserve int, underruns uint64) int {
 	if underruns != f.under {
 		if f.calm < often { // one stall is an accident, two are the machine
@@ -51,10 +49,25 @@ func (f *fill) next(reserve int, underruns uint64) int {
 	}
 	f.reset()
 	if off > deadband || off < -deadband {
-		return min(max(off, -maxLag), maxLag)
+		return off
 	}
 	return 0
 }
 
 // reset forgets the window, after a change that it would not describe.
 func (f *fill) reset() { f.least, f.frames = ringSize, 0 }
+
+// margin is the ear's reserve in samples: how late the next frame might come
+// before a period finds the ring short. The device takes whole periods, so the
+// ring's level alone would jump by one of them at each crossing of the phases;
+// the time since the last period makes it continuous.
+func margin(level, period, sincePeriod int) int {
+	return (level/period+1)*period - min(max(sincePeriod, 0), period)
+}
+
+// reserve is the level to lay down, in whole periods, so that the margin is
+// within the deadband of target.
+func reserve(target, period, sincePeriod int) int {
+	need := max(target-deadband, 0) + min(max(sincePeriod, 0), period)
+	return (need+period-1)/period*period - period
+}

@@ -24,14 +24,15 @@ import (
 //   - No Stop callback comes when a device vanishes; the watchdog of Card looks
 //     at the callbacks instead.
 type hardware struct {
-	cfg Config
-	ctx *malgo.AllocatedContext // kept from try to try while the server answers
+	cfg   Config
+	cards string                  // the kernel's list of sound cards
+	ctx   *malgo.AllocatedContext // kept from try to try while the server answers
 }
 
-func newMalgo(cfg Config) *hardware { return &hardware{cfg: cfg} }
+func newMalgo(cfg Config) *hardware { return &hardware{cfg: cfg, cards: asound} }
 
 func (h *hardware) gone() bool {
-	return h.cfg.Backend == ALSA && (!alsaThere(h.cfg.Capture) || !alsaThere(h.cfg.Playback))
+	return h.cfg.Backend == ALSA && (!alsaThere(h.cards, h.cfg.Capture) || !alsaThere(h.cards, h.cfg.Playback))
 }
 
 func (h *hardware) changed(ctx context.Context) <-chan struct{} {

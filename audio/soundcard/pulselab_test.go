@@ -190,7 +190,7 @@ func judgeCard(t *testing.T, c *Card) *judge {
 			last = now
 			j.frames.Add(1)
 			if c.ReadMic(frame) {
-				if tonePower(frame, 2000) > 300 {
+				if tonePower(frame, 2000) > 3000 {
 					j.other.Add(1)
 				}
 				if tonePower(frame, 500) > 3000 {

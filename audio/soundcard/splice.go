@@ -12,35 +12,51 @@ const (
 )
 
 // lag returns by how many samples, between minLag and most, x best repeats
-// itself at position at: the place where a splice is heard least. In near
-// silence any place will do and the longest is taken.
-func lag(x []int16, at, most int) int {
+// itself at position at: the place where a splice is heard least. Of
+// places as good (a voice repeats at each multiple of its pitch) the nearest is
+// taken, which corrects gently, or the farthest if there is much to correct. In
+// near silence any place will do.
+func lag(x []int16, at, most int, far bool) int {
 	most = min(most, maxLag, len(x)-at-overlap)
 	if most <= minLag {
 		return max(most, 0)
 	}
-	const step = 2 // every second sample tells enough below 12 kHz
-	var own float64
-	for i := 0; i < overlap; i += step {
-		v := float64(x[at+i])
-		own += v * v
-	}
-	if own < overlap/step*30*30 { // below about -60 dBFS
+	const step = 2                                           // every second sample tells enough below 12 kHz
+	if energy(x[at:at+overlap], step) < overlap/step*30*30 { // below about -60 dBFS
 		return most
 	}
-	best, bestScore := most, math.Inf(-1)
-	for d := minLag; d <= most; d += step {
-		var dot, other float64
-		for i := 0; i < overlap; i += step {
-			a, b := float64(x[at+i]), float64(x[at+d+i])
-			dot += a * b
-			other += b * b
+	var scores [(maxLag-minLag)/step + 1]float64
+	n := (most-minLag)/step + 1
+	best := math.Inf(-1)
+	for k := range n {
+		d := minLag + k*step
+		var dot float64
+		for i := at; i < at+overlap; i += step {
+			dot += float64(x[i]) * float64(x[i+d])
 		}
-		if score := dot / math.Sqrt(other+1); score > bestScore {
-			best, bestScore = d, score
+		scores[k] = dot / math.Sqrt(energy(x[at+d:at+d+overlap], step)+1)
+		best = max(best, scores[k])
+	}
+	// The first peak, from the wanted end, that is about as good as the best.
+	good := best - 0.03*math.Abs(best)
+	k, dir := 0, 1
+	if far {
+		k, dir = n-1, -1
+	}
+	for ; k+dir >= 0 && k+dir < n; k += dir {
+		if scores[k] >= good && scores[k] >= scores[k+dir] {
+			break
 		}
 	}
-	return best
+	return minLag + k*step
+}
+
+func energy(x []int16, step int) (sum float64) {
+	for i := 0; i < len(x); i += step {
+		v := float64(x[i])
+		sum += v * v
+	}
+	return sum
 }
 
 // shrink writes x without d of its samples to dst and returns the length: it

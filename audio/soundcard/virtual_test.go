@@ -63,10 +63,14 @@ func start(t *testing.T, cfg Config) (*Card, func()) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return c, run(t, c)
+}
+
+func run(t *testing.T, c *Card) (stop func()) {
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
 	go func() { done <- c.Run(ctx) }()
-	return c, func() {
+	return func() {
 		cancel()
 		if err := <-done; err != nil {
 			t.Errorf("Run: %v", err)
