@@ -93,11 +93,11 @@ type Leg struct {
 type step uint8
 
 const (
-	fresh     step = iota
-	offering       // our first offer is out
-	stable         // both descriptions are there
-	reoffer        // a later offer of ours is out
-	closedLeg      // Close was called
+	fresh      step = iota
+	offering        // our first offer is out
+	stable          // both descriptions are there
+	reoffering      // a later offer of ours is out
+	closedLeg       // Close was called
 )
 
 // New binds the leg's socket. It starts nothing.

@@ -249,3 +249,4 @@ func codecNames(cs []codec.Codec) string {
 }
 
 var loopback = netip.MustParseAddr("127.0.0.1")
+var testAddr = netip.MustParseAddrPort("192.0.2.1:40000")

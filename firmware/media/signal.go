@@ -90,13 +90,26 @@ func (l *Leg) Answer(ctx context.Context, offer []byte) ([]byte, error) {
 func (l *Leg) Reoffer(dir Direction) ([]byte, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	return l.reoffer(dir)
+}
+
+// Refresh makes a later offer that changes nothing, as when the seat's
+// signalling came back from another port. Unlike Reoffer(l.Direction()) it does
+// not make a hold of the far end's the seat's own.
+func (l *Leg) Refresh() ([]byte, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.reoffer(l.want)
+}
+
+func (l *Leg) reoffer(dir Direction) ([]byte, error) {
 	if l.step != stable {
 		return nil, l.outOfTurn("offer again")
 	}
 	l.before, l.want = l.want, dir
 	l.loc.dir = dir
 	l.loc.version++
-	l.step = reoffer
+	l.step = reoffering
 	return l.loc.marshal(), nil
 }
 
@@ -105,7 +118,7 @@ func (l *Leg) Reoffer(dir Direction) ([]byte, error) {
 func (l *Leg) SetReanswer(answer []byte) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.step != reoffer {
+	if l.step != reoffering {
 		return l.outOfTurn("take an answer")
 	}
 	l.step = stable
@@ -127,7 +140,7 @@ func (l *Leg) SetReanswer(answer []byte) error {
 func (l *Leg) CancelReoffer() {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if l.step == reoffer {
+	if l.step == reoffering {
 		l.step = stable
 		l.want = l.before
 		l.loc.dir = l.deal.Load().dir
