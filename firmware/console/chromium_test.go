@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -27,7 +28,7 @@ type browser struct {
 	mu      sync.Mutex
 	next    int
 	waiting map[int]chan reply
-	console []string // errors that pages have written
+	console map[string][]string // errors that pages have written, by session
 }
 
 type reply struct {
@@ -36,8 +37,9 @@ type reply struct {
 	Error  *struct {
 		Message string `json:"message"`
 	} `json:"error"`
-	Method string          `json:"method"`
-	Params json.RawMessage `json:"params"`
+	Session string          `json:"sessionId"`
+	Method  string          `json:"method"`
+	Params  json.RawMessage `json:"params"`
 }
 
 // startBrowser skips the test where there is no Chromium, unless the whole
@@ -78,7 +80,7 @@ func startBrowser(t *testing.T) *browser {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	b := &browser{t: t, ctx: ctx, waiting: map[int]chan reply{}}
+	b := &browser{t: t, ctx: ctx, waiting: map[int]chan reply{}, console: map[string][]string{}}
 	var reading sync.WaitGroup
 	t.Cleanup(func() {
 		if b.conn != nil {
@@ -137,7 +139,7 @@ func (b *browser) read() {
 		}
 		if r.Method == "Runtime.exceptionThrown" || r.Method == "Log.entryAdded" && strings.Contains(string(r.Params), `"level":"error"`) ||
 			r.Method == "Runtime.consoleAPICalled" && strings.Contains(string(r.Params), `"type":"error"`) {
-			b.console = append(b.console, string(r.Params))
+			b.console[r.Session] = append(b.console[r.Session], string(r.Params))
 		}
 		b.mu.Unlock()
 	}
@@ -186,6 +188,7 @@ type tab struct {
 	b       *browser
 	t       *testing.T
 	session string
+	shot    bool // a picture was taken
 }
 
 func (b *browser) open(t *testing.T, url string, width, height int) *tab {
@@ -208,7 +211,10 @@ func (b *browser) open(t *testing.T, url string, width, height int) *tab {
 	get("", "Target.createTarget", map[string]any{"url": "about:blank", "browserContextId": c.BrowserContextID}, &target)
 	var s struct{ SessionID string }
 	get("", "Target.attachToTarget", map[string]any{"targetId": target.TargetID, "flatten": true}, &s)
-	p := &tab{b, t, s.SessionID}
+	t.Cleanup(func() {
+		b.command("", "Target.disposeBrowserContext", map[string]any{"browserContextId": c.BrowserContextID})
+	})
+	p := &tab{b: b, t: t, session: s.SessionID}
 	for _, m := range []string{"Page.enable", "Runtime.enable", "Log.enable"} {
 		get(p.session, m, nil, nil)
 	}
@@ -349,13 +355,18 @@ func (p *tab) write(text string) {
 	p.do("Input.insertText", map[string]any{"text": text})
 }
 
-// shoot writes what is on the screen to DESKSET_SHOTS.
+// shoot writes what is on the screen to DESKSET_SHOTS. Without it one picture
+// a tab is taken, to see that it can be: they are slow.
 func (p *tab) shoot(name string) {
 	p.t.Helper()
 	dir := os.Getenv("DESKSET_SHOTS")
 	if dir == "" {
+		if p.shot {
+			return
+		}
 		dir = p.t.TempDir()
 	}
+	p.shot = true
 	if err := os.MkdirAll(dir, 0o755); err != nil {
 		p.t.Fatal(err)
 	}
@@ -381,9 +392,9 @@ func (p *tab) clip() map[string]any {
 	return map[string]any{"x": 0, "y": 0, "width": size[0], "height": size[1], "scale": 1}
 }
 
-// complaints are errors that pages have reported so far.
-func (b *browser) complaints() []string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return append([]string(nil), b.console...)
+// complaints are errors that the page has reported so far.
+func (p *tab) complaints() []string {
+	p.b.mu.Lock()
+	defer p.b.mu.Unlock()
+	return slices.Clone(p.b.console[p.session])
 }

@@ -52,9 +52,22 @@ func waitAction(t *testing.T, f *consoletest.Fake, want console.Action) {
 	}
 }
 
-// The story of a shift, by mouse and keyboard, in one browser.
-func TestPageAShift(t *testing.T) {
+// The page in a real browser. DESKSET_SHOTS=DIR keeps pictures of it.
+func TestPage(t *testing.T) {
 	b := startBrowser(t)
+	for name, f := range map[string]func(*testing.T, *browser){
+		"a shift by mouse and keyboard": pageAShift,
+		"lamps as panel.Lit says":       pageLamps,
+		"one browser at a time":         pageOneAtATime,
+		"a page from yesterday":         pageComesBack,
+		"every state in both languages": pageScenes,
+	} {
+		t.Run(name, func(t *testing.T) { f(t, b) })
+	}
+}
+
+// The story of a shift.
+func pageAShift(t *testing.T, b *browser) {
 	seat := consoletest.NewFake(nil)
 	s := serve(t, seat, nil)
 	p := b.open(t, s.URL(), 1280, 860)
@@ -176,7 +189,7 @@ func TestPageAShift(t *testing.T) {
 	}
 	p.shoot("signed-out-after-zh-CN")
 
-	for _, c := range b.complaints() {
+	for _, c := range p.complaints() {
 		if !strings.Contains(c, "401") { // asked for above
 			t.Errorf("the page complains: %s", c)
 		}
@@ -184,8 +197,7 @@ func TestPageAShift(t *testing.T) {
 }
 
 // What CSS animates is what panel.Lit says, and every lamp keeps one beat.
-func TestPageLampsAsPanelSays(t *testing.T) {
-	b := startBrowser(t)
+func pageLamps(t *testing.T, b *browser) {
 	seat := signedIn(t)
 	s := serve(t, seat, nil)
 	p := b.open(t, s.URL(), 1280, 860)
@@ -238,9 +250,8 @@ func TestPageLampsAsPanelSays(t *testing.T) {
 	p.until("document.querySelector('.says').textContent === 'Beacon: blue, blinking fast'")
 }
 
-// A second browser, a page's own key, and another seat's time: by eye.
-func TestPageOneAtATime(t *testing.T) {
-	b := startBrowser(t)
+// A second browser waits its turn, and ends the first's time.
+func pageOneAtATime(t *testing.T, b *browser) {
 	s := serve(t, signedIn(t), nil)
 	first := b.open(t, s.URL(), 800, 700)
 	first.click("[data-action=pair]")
@@ -255,4 +266,26 @@ func TestPageOneAtATime(t *testing.T) {
 	second.until(shown("[data-action=pair]"))
 	pairPage(second, s)
 	first.until(shown(".pairing") + " && " + shown(".ended"))
+}
+
+// A seat that goes and comes back knows no browser; its page says so, holds
+// nothing, and can be paired again.
+func pageComesBack(t *testing.T, b *browser) {
+	seat := withShift(t)
+	addr := ""
+	var p *tab
+	t.Run("before", func(before *testing.T) {
+		s := serve(before, seat, nil)
+		addr = s.Addr().String()
+		p = b.open(t, s.URL(), 1000, 700)
+		pairPage(p, s)
+		p.until("document.body.textContent.includes('" + person + "')")
+	})
+	p.until(shown(".lost"))
+	s := serve(t, seat, func(c *console.Config) { c.Addr = addr })
+	p.until(shown("[data-action=pair]"))
+	if got := p.get("document.documentElement.outerHTML"); strings.Contains(got, person) {
+		t.Error("the page still shows the shift")
+	}
+	pairPage(p, s)
 }

@@ -82,8 +82,7 @@ func aDay(v *panel.View, now time.Time) {
 // Every state in both languages, at a desk's and a phone's width: nothing is
 // wider than the screen, every key is readable, and a person can look at it
 // (DESKSET_SHOTS=DIR keeps the pictures).
-func TestPageScenes(t *testing.T) {
-	b := startBrowser(t)
+func pageScenes(t *testing.T, b *browser) {
 	seat := signedIn(t)
 	s := serve(t, seat, nil)
 	p := b.open(t, s.URL(), 1280, 860)
@@ -121,7 +120,7 @@ func TestPageScenes(t *testing.T) {
 	p.media("prefers-color-scheme", "light")
 	p.do("Emulation.setEmulatedVisionDeficiency", map[string]any{"type": "achromatopsia"})
 	p.shoot("talking-no-colour")
-	if c := b.complaints(); len(c) > 0 {
+	if c := p.complaints(); len(c) > 0 {
 		t.Errorf("the page complains: %s", strings.Join(c, "\n"))
 	}
 }

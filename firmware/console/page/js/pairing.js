@@ -60,7 +60,7 @@ export function pairingScreen({ reason, lang, paired }) {
       if (closed) return;
       take({ ...at, state: err.code === 'lost' ? 'lost' : at.state === 'lost' ? 'none' : at.state });
     }
-    timer = setTimeout(look, at.state === 'waiting' ? 700 : 3000);
+    timer = setTimeout(look, at.state === 'waiting' ? 700 : 1500);
   }
 
   async function start() {
