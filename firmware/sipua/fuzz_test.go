@@ -38,7 +38,7 @@ func fuzzed(t *testing.T) (*UA, *flow) {
 		}
 		if s == up {
 			u.forgetServer(c.server)
-			c.refer = &referral{timer: u.after(referTime, func() {})}
+			c.refer = &referral{timer: u.after(referSilence, func() {})}
 		}
 	}
 	u.mu.Lock()
@@ -103,6 +103,9 @@ func FuzzReceive(f *testing.F) {
 		for {
 			select {
 			case out := <-flow.out:
+				if strings.HasPrefix(string(out), "SIP/2.0 400 ") {
+					continue // to a malformed request, whose headers it repeats
+				}
 				if _, err := parseMessage(out); err != nil {
 					t.Fatalf("sent %q: %v", out, err)
 				}

@@ -88,6 +88,11 @@ func parseMessage(b []byte) (m *message, err error) {
 	default:
 		return nil, errMalformed
 	}
+	// A line feed or NUL alone is an attempt to smuggle a header past someone.
+	head, _, _ := bytes.Cut(b, []byte("\r\n\r\n"))
+	if bytes.ContainsAny(bytes.ReplaceAll(head, []byte("\r\n"), nil), "\r\n\x00") {
+		return nil, errMalformed
+	}
 	if text := m.fill(); text != "" {
 		if m.request() && m.Method != "ACK" && m.get("Via") != "" && m.get("CSeq") != "" && m.get("Call-ID") != "" {
 			return nil, &malformed{m, text}

@@ -6,8 +6,13 @@ import (
 	"time"
 )
 
-// referTime bounds a transfer whose end the PBX does not tell.
-const referTime = 3 * time.Minute
+// A transfer is given up when the PBX has told nothing of it within
+// referSilence (RFC 6665's Timer N; Asterisk connects without a word when no
+// sound flows), or not its end within referTime.
+const (
+	referSilence = timerB
+	referTime    = 3 * time.Minute
+)
 
 // referral is a transfer on its way: the REFER and its implicit subscription
 // (RFC 3515).
@@ -85,7 +90,7 @@ func (c *Call) transfer(to string) error {
 		return err
 	}
 	c.refer = r
-	r.timer = c.u.after(referTime, func() {
+	r.timer = c.u.after(referSilence, func() {
 		if c.refer == r {
 			c.referDone(408)
 		}
@@ -109,6 +114,7 @@ func (c *Call) notified(m *message) {
 	if c.refer == nil || !strings.EqualFold(strings.TrimSpace(event), "refer") {
 		return
 	}
+	c.refer.timer.Reset(referTime)
 	code := fragmentStatus(m.Body)
 	state, _ := cutKeep(m.get("Subscription-State"), ';')
 	switch {

@@ -181,11 +181,19 @@ func TestRefer(t *testing.T) {
 		if e := next[sipua.ReferStatus](r); e.Code != 500 || !e.Done {
 			t.Errorf("%+v", e)
 		}
-		r.must(c.Refer("105"))
-		r.l.Respond(r.l.Expect("REFER"), 202, "", "")
-		next[sipua.ReferStatus](r)
-		if e := next[sipua.ReferStatus](r); e.Code != 408 || !e.Done {
-			t.Errorf("%+v", e)
+		for _, heard := range []bool{false, true} {
+			r.must(c.Refer("105"))
+			began, patience := time.Now(), 32*time.Second
+			r.l.Respond(r.l.Expect("REFER"), 202, "", "")
+			next[sipua.ReferStatus](r)
+			if heard {
+				notify("active", "SIP/2.0 180 Ringing\r\n")
+				next[sipua.ReferStatus](r)
+				patience = 3 * time.Minute
+			}
+			if e := next[sipua.ReferStatus](r); e.Code != 408 || !e.Done || time.Since(began) != patience {
+				t.Errorf("%+v after %v", e, time.Since(began))
+			}
 		}
 		r.hungUp(c)
 	})
