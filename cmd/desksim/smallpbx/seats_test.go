@@ -41,7 +41,7 @@ func callSeat(t *testing.T, ph *phone.Phone, s *seat) (*phone.Call, *seatCall) {
 func both(t *testing.T, c *phone.Call, s *seat) {
 	t.Helper()
 	vc, vs := voice(21, 1.2), voice(22, 1.2)
-	from := len(s.ears.ear())
+	from := s.mark()
 	dc, ds := c.Say(vc), s.ears.say(vs)
 	wait(t, dc, "end of the customer's speech")
 	wait(t, ds, "end of the seat's speech")
@@ -51,7 +51,7 @@ func both(t *testing.T, c *phone.Call, s *seat) {
 	}
 	wait(t, rest, "key")
 	heardBy(t, c, vs[:40000], 0.7)
-	seatHeard(t, s, vc[:48000], from)
+	seatHeard(t, s, vc[:48000], from, 0.7)
 }
 
 // TestCustomerCallsSeat is the main story, with Opus passing through and with

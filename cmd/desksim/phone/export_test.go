@@ -1,0 +1,7 @@
+package phone
+
+// For the tests outside the package.
+var (
+	Voice = voice
+	Match = match
+)
