@@ -27,7 +27,7 @@ func (r *Recorder) countGaps(p *page, number int64, slots int) {
 		l := &r.legs[n]
 		for i := range slots {
 			slot := number*oggopus.PageSlots + int64(i)
-			if p.slots[n][i] != nil || !l.heard || slot < l.first || r.held || r.pause.covers(slot) {
+			if p.slots[n][i] != nil || !l.heard || slot < l.first || r.hold.covers(slot) || r.pause.covers(slot) {
 				l.gaps.end(r, n)
 				continue
 			}

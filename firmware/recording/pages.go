@@ -32,8 +32,8 @@ func (r *Recorder) advance(at int64) bool {
 		r.began, r.origin = true, at
 	}
 	r.now = max(r.now, at-r.origin)
-	if r.pause.on && r.now-r.pause.from >= r.pause.max {
-		r.resume("timer", r.pause.from+r.pause.max)
+	if end := r.pause.from + pauseSlots; r.pause.on && r.now >= end*slotLen {
+		r.resume("timer", end)
 	}
 	for (r.sealed+1)*pageLen <= r.now {
 		if r.now < (r.sealed+1)*pageLen+grace && !r.complete(r.page(r.sealed)) {
@@ -58,11 +58,12 @@ func (r *Recorder) page(n int64) *page {
 // complete says that waiting brings nothing more.
 func (r *Recorder) complete(p *page) bool {
 	for n := range r.legs {
-		if !r.legs[n].heard || r.held {
+		if !r.legs[n].heard {
 			continue
 		}
 		for i := range p.slots[n] {
-			if p.slots[n][i] == nil && !r.pause.covers(r.sealed*oggopus.PageSlots+int64(i)) {
+			slot := r.sealed*oggopus.PageSlots + int64(i)
+			if p.slots[n][i] == nil && !r.pause.covers(slot) && !r.hold.covers(slot) {
 				return false
 			}
 		}

@@ -5,21 +5,19 @@ import (
 	"deskset/firmware/record"
 )
 
-// pause is a span of the time line that is never written: card numbers are
-// spoken there (PCI DSS 3.3.1).
-type pause struct {
-	on    bool
-	from  int64 // samples
-	max   int64
-	spans [][2]int64 // slots, end excluded; those that pages may still touch
+// spans are stretches of the time line, in slots; the last may be open.
+type spans struct {
+	on   bool
+	from int64
+	done [][2]int64 // end excluded; those that pages may still touch
 }
 
-// covers says that a slot must not be written.
-func (p *pause) covers(slot int64) bool {
-	if p.on && slot >= p.from/slotLen {
+// covers says that a slot lies in one.
+func (p *spans) covers(slot int64) bool {
+	if p.on && slot >= p.from {
 		return true
 	}
-	for _, s := range p.spans {
+	for _, s := range p.done {
 		if slot >= s[0] && slot < s[1] {
 			return true
 		}
@@ -27,7 +25,21 @@ func (p *pause) covers(slot int64) bool {
 	return false
 }
 
-// Pause stops writing from now on: silence stands there instead, whatever
+func (p *spans) begin(slot int64) { p.on, p.from = true, slot }
+
+func (p *spans) end(slot int64) {
+	p.on = false
+	p.done = append(p.done, [2]int64{p.from, slot})
+	if len(p.done) > maxSpans {
+		p.done = p.done[1:]
+	}
+}
+
+// maxSpans is far more than a page's life can see.
+const maxSpans = 64
+
+// Pause is for what must never be written: card numbers (PCI DSS 3.3.1). It
+// stops writing from now on: silence stands there instead, whatever
 // either leg says, and what comes late for it is thrown away. It ends with
 // Resume, or by itself after PauseMax.
 func (r *Recorder) Pause(by, reason string) {
@@ -36,11 +48,11 @@ func (r *Recorder) Pause(by, reason string) {
 	if r.pause.on || r.ended {
 		return
 	}
-	r.pause.on, r.pause.from, r.pause.max = true, r.now, int64(PauseMax.Seconds()*48000)
+	r.pause.begin(r.now / slotLen)
 	// What was placed ahead of the clock belongs to the pause.
 	for i, p := range r.pages {
 		for k := range oggopus.PageSlots {
-			if slot := (r.first+int64(i))*oggopus.PageSlots + int64(k); slot >= r.now/slotLen && !p.stored {
+			if slot := (r.first+int64(i))*oggopus.PageSlots + int64(k); slot >= r.pause.from && !p.stored {
 				p.slots[agentLeg][k], p.slots[customerLeg][k] = nil, nil
 			}
 		}
@@ -56,7 +68,7 @@ func (r *Recorder) Resume(by string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.pause.on && !r.ended {
-		r.resume(by, r.now)
+		r.resume(by, r.now/slotLen+1) // what was refused of this slot is gone
 	}
 }
 
@@ -67,12 +79,7 @@ func (r *Recorder) Paused() bool {
 	return r.pause.on
 }
 
-func (r *Recorder) resume(by string, at int64) {
-	p := &r.pause
-	p.on = false
-	p.spans = append(p.spans, [2]int64{p.from / slotLen, (at + slotLen - 1) / slotLen})
-	if len(p.spans) > 64 {
-		p.spans = p.spans[1:]
-	}
-	r.fact(record.Fact{Kind: record.Unpaused, Ms: toMs(at), By: by})
+func (r *Recorder) resume(by string, slot int64) {
+	r.pause.end(slot)
+	r.fact(record.Fact{Kind: record.Unpaused, Ms: toMs(slot * slotLen), By: by})
 }

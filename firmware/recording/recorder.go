@@ -30,6 +30,8 @@ const (
 // itself.
 const PauseMax = 60 * time.Second
 
+const pauseSlots = int64(PauseMax / (20 * time.Millisecond))
+
 // Store takes what is recorded. *vault.Recording is one. Its methods must not
 // block.
 type Store interface {
@@ -76,8 +78,8 @@ type Recorder struct {
 	sealed  int64   // pages stored so far
 	legs    [2]leg
 	sources []*source
-	held    bool
-	pause   pause
+	hold    spans
+	pause   spans
 }
 
 // Leg numbers, in the order of the channels.
@@ -126,9 +128,13 @@ func (r *Recorder) Fact(f record.Fact) {
 	defer r.mu.Unlock()
 	switch f.Kind {
 	case record.Held:
-		r.held = true
+		if !r.hold.on {
+			r.hold.begin(r.now / slotLen)
+		}
 	case record.Resumed:
-		r.held = false
+		if r.hold.on {
+			r.hold.end(r.now/slotLen + 1)
+		}
 	}
 	f.Ms = r.ms()
 	r.fact(f)
@@ -225,7 +231,7 @@ func (r *Recorder) End() {
 		return
 	}
 	if r.pause.on {
-		r.resume("seat", r.now)
+		r.resume("seat", r.now/slotLen+1)
 	}
 	for n := range r.legs {
 		for _, f := range r.legs[n].trans.flush() {

@@ -43,34 +43,40 @@ func TestDeviceBytes(t *testing.T) {
 		}
 		ran := make(chan error, 1)
 		go func() { ran <- v.Run(t.Context()) }()
-		time.Sleep(3 * time.Second) // slabs are made
-		r, err := v.Create(keys().to)
-		if err != nil {
-			t.Fatal(err)
+		for range 2 { // the first call makes the index
+			time.Sleep(3 * time.Second) // slabs are made
+			wrote, padded := oneMinute(t, v, dev)
+			t.Logf("slabs %d: %d bytes to the device, %d in padded segments and headers: %.2f",
+				slabs.VoiceKeep, wrote, padded, float64(wrote)/float64(padded))
 		}
-		before := sectorsWritten(t, dev)
-		start := time.Now()
-		r.Facts([]byte("offered"))
-		for range 60 {
-			r.Voice(make([]byte, 6300), time.Second)
-			time.Sleep(100 * time.Millisecond)
-		}
-		m, err := r.Close(t.Context())
-		if err != nil {
-			t.Fatal(err)
-		}
-		wrote := (sectorsWritten(t, dev) - before) * 512
-		padded := int64(0)
-		for _, p := range m.Parts {
-			padded += p.Size
-			if p.Kind == fleet.Voice && p.Segments < 60 {
-				t.Fatalf("%+v", p)
-			}
-		}
-		t.Logf("slabs %d: %d bytes to the device, %d in padded segments and headers: %.2f (in %v)",
-			slabs.VoiceKeep, wrote, padded, float64(wrote)/float64(padded), time.Since(start))
 		if err := v.Close(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// oneMinute of voice, ten times as fast, in bytes.
+func oneMinute(t *testing.T, v *vault.Vault, dev string) (wrote, padded int64) {
+	r, err := v.Create(keys().to)
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := sectorsWritten(t, dev)
+	r.Facts([]byte("offered"))
+	for range 60 {
+		r.Voice(make([]byte, 6300), time.Second)
+		time.Sleep(100 * time.Millisecond)
+	}
+	m, err := r.Close(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wrote = (sectorsWritten(t, dev) - before) * 512
+	for _, p := range m.Parts {
+		padded += p.Size
+		if p.Kind == fleet.Voice && p.Segments < 60 {
+			t.Fatalf("%+v", p)
+		}
+	}
+	return wrote, padded
 }
