@@ -13,6 +13,7 @@ const (
 	backoffSwitch = 5 * time.Minute
 	// A refused password does not get better by asking often, and PBXs ban.
 	backoffRefused = 60 * time.Second
+	backoffBelieve = 2 // refusals before that
 )
 
 // backoff gives the waiting time before try n (from 0) when the outage has

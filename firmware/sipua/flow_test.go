@@ -327,3 +327,24 @@ func TestEndInCall(t *testing.T) {
 		<-done
 	})
 }
+
+// The end of Run without a flow still ends every call.
+func TestEndInOutage(t *testing.T) {
+	registered(t, nil, func(r *rig) {
+		c, _ := r.inbound("a")
+		r.pbx.Down(errRefused)
+		r.l.Cut()
+		next[sipua.Lost](r)
+		next[sipua.Lost](r)
+		r.stop()
+		if e := next[sipua.Ended](r); e.Call != c {
+			t.Errorf("%+v", e)
+		}
+		if _, open := <-r.ua.Events(); open {
+			t.Error("an event after the end")
+		}
+		if _, err := c.Reinvite(r.t.Context(), []byte("x")); err != sipua.ErrState || c.Hangup() != nil {
+			t.Error("a call outlived Run")
+		}
+	})
+}

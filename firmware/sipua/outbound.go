@@ -102,11 +102,13 @@ func (c *Call) success(m *message) {
 		c.updates = m.lists("Allow", "UPDATE")
 		c.setSession(sessionFromAnswer(m))
 		c.u.tell(Answered{Call: c, SDP: answer})
-	case over:
-		c.d = d
-		c.part()
-	default: // another branch
-		c.u.log.Info("second branch hung up", "call", c.short())
+	default:
+		if c.state == over && !c.parting { // it crossed our CANCEL
+			c.d = d
+			c.part()
+			return
+		}
+		c.u.log.Info("another branch hung up", "call", c.short())
 		c.u.bye(&d, func() {})
 	}
 }

@@ -36,6 +36,10 @@ func (u *UA) Run(ctx context.Context) error {
 	u.keep(ctx)
 
 	u.mu.Lock()
+	u.closing = true
+	for _, c := range u.calls {
+		c.hangup("the seat ends") // there was no flow to say goodbye on
+	}
 	u.over = true
 	for _, c := range u.calls {
 		c.stopTimers()
@@ -67,10 +71,11 @@ func (u *UA) keep(ctx context.Context) {
 
 // outage knows how long to wait before the next try.
 type outage struct {
-	jitter func() float64
-	tries  int
-	timer  *time.Timer
-	long   atomic.Bool // it has lasted beyond backoffSwitch
+	jitter  func() float64
+	tries   int
+	refused int // refusals of the account
+	timer   *time.Timer
+	long    atomic.Bool // it has lasted beyond backoffSwitch
 }
 
 func (o *outage) next(err error) time.Duration {
@@ -78,7 +83,11 @@ func (o *outage) next(err error) time.Duration {
 		o.timer = time.AfterFunc(backoffSwitch, func() { o.long.Store(true) })
 	}
 	if errors.Is(err, ErrCredentials) {
-		return backoffAuth(o.jitter())
+		// A PBX that is starting may not know its accounts yet: the first
+		// refusals are not believed.
+		if o.refused++; o.refused > backoffBelieve {
+			return backoffAuth(o.jitter())
+		}
 	}
 	d := backoff(o.tries, o.long.Load(), o.jitter())
 	o.tries++
@@ -90,7 +99,7 @@ func (o *outage) over() {
 		o.timer.Stop()
 		o.timer = nil
 	}
-	o.tries = 0
+	o.tries, o.refused = 0, 0
 	o.long.Store(false)
 }
 

@@ -23,27 +23,51 @@ func explain(u *url.URL, resp *http.Response, err error) error {
 		dns       *net.DNSError
 		alert     tls.AlertError
 	)
+	say := func(format string, args ...any) error {
+		return &explained{fmt.Sprintf(format, args...), err}
+	}
 	switch {
 	case errors.As(err, &invalid) && invalid.Reason == x509.Expired:
-		return fmt.Errorf("the certificate of %s is out of its dates: renew it, or set the seat's clock right: %w", host, err)
+		return say("the certificate of %s is out of its dates: renew it, or set the seat's clock right (%v)", host, invalid)
 	case errors.As(err, &unknownCA):
-		return fmt.Errorf("the certificate of %s is not signed by the CA that the policy names: install the PBX's CA in the policy, or a certificate of that CA at the PBX: %w", host, err)
+		return say("the certificate of %s is not signed by the CA that the policy names: install the PBX's CA in the policy, or a certificate of that CA at the PBX", host)
 	case errors.As(err, &name):
-		return fmt.Errorf("the certificate of %s is for another name: use the name that stands in it: %w", host, err)
+		return say("the certificate of %s is for another name: use the name that stands in it (%v)", host, name)
 	case errors.As(err, &invalid):
-		return fmt.Errorf("the certificate of %s is not fit for a server: %w", host, err)
+		return say("the certificate of %s is not fit for a server: replace it (%v)", host, invalid)
 	case errors.As(err, &record), errors.Is(err, http.ErrSchemeMismatch):
-		return fmt.Errorf("%s does not speak TLS on this port: check port and scheme of the PBX's address: %w", host, err)
+		return say("%s does not speak TLS on this port: check port and scheme of the PBX's address", host)
 	case errors.As(err, &alert):
-		return fmt.Errorf("%s refused the TLS connection: check that it speaks TLS 1.2 or later: %w", host, err)
+		return say("%s refused the TLS connection: check that it speaks TLS 1.2 or later (%v)", host, alert)
 	case errors.As(err, &dns):
-		return fmt.Errorf("the name of the PBX %s is not known: check the address and the network's name server: %w", host, err)
+		return say("the name of the PBX %s is not known: check the address and the network's name server", host)
 	case errors.Is(err, syscall.ECONNREFUSED):
-		return fmt.Errorf("nothing listens at %s: is the PBX running, is the port right? %w", host, err)
+		return say("nothing listens at %s: start the PBX, or check the port", host)
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Errorf("%s does not answer: check network and firewall: %w", host, err)
+		return say("%s does not answer: check network and firewall", host)
 	case resp != nil && resp.StatusCode != http.StatusSwitchingProtocols:
-		return fmt.Errorf("%s answered HTTP %d instead of opening a WebSocket: check the path %q of the PBX's address", host, resp.StatusCode, u.Path)
+		return say("%s answered HTTP %d instead of opening a WebSocket: check the path %q of the PBX's address", host, resp.StatusCode, u.Path)
 	}
-	return fmt.Errorf("connect to %s: %w", host, err)
+	return say("no connection to %s: check network and PBX (%v)", host, root(err))
+}
+
+// explained is a cause in words for a person.
+type explained struct {
+	words string
+	cause error
+}
+
+func (e *explained) Error() string { return e.words }
+func (e *explained) Unwrap() error { return e.cause }
+
+// root is the innermost cause: the layers of the libraries say little to a
+// person, and their port numbers differ each time.
+func root(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err
+		}
+		err = next
+	}
 }

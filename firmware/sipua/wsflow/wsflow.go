@@ -70,7 +70,7 @@ func Dial(ctx context.Context, rawURL string, o Options) (*Conn, error) {
 	var tcp net.Conn
 	tr := &http.Transport{
 		DialContext: func(ctx context.Context, network, addr string) (c net.Conn, err error) {
-			c, err = new(net.Dialer).DialContext(ctx, network, addr)
+			c, err = (&net.Dialer{Control: markSignalling}).DialContext(ctx, network, addr)
 			tcp = c
 			return c, err
 		},
@@ -155,10 +155,10 @@ func closed(err error) error {
 	if errors.As(err, &ce) {
 		return fmt.Errorf("the PBX closed the connection (%d %s)", int(ce.Code), printable(ce.Reason))
 	}
-	if errors.Is(err, io.EOF) {
-		return fmt.Errorf("the PBX closed the connection without a close frame: %w", err)
+	if errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return &explained{"the PBX closed the connection without a word", err}
 	}
-	return err
+	return &explained{fmt.Sprintf("the connection to the PBX broke (%v)", root(err)), err}
 }
 
 func printable(s string) string {
