@@ -42,7 +42,7 @@ type Seat interface {
 	Do(context.Context, Action) error
 }
 
-// Config of a Server. Addr, TLS and Seat are needed.
+// Config of a Server. Addr, TLS, Seat and Now are needed.
 type Config struct {
 	Addr  string         // "host:port" to listen on, TCP
 	TLS   *tls.Config    // with the certificate, see SelfSigned
@@ -50,7 +50,7 @@ type Config struct {
 	Allow []netip.Prefix // peers that may connect; empty: any
 	Seat  Seat
 	Log   *slog.Logger     // nil: none
-	Now   func() time.Time // nil: time.Now
+	Now   func() time.Time // the seat's wall clock
 }
 
 // Server is the panel's page. Make it with New.
@@ -80,11 +80,11 @@ func New(cfg Config) (*Server, error) {
 	if cfg.TLS == nil || len(cfg.TLS.Certificates) == 0 && cfg.TLS.GetCertificate == nil {
 		return nil, errors.New("console: no TLS certificate; the page is never served in the clear")
 	}
+	if cfg.Now == nil {
+		return nil, errors.New("console: no clock")
+	}
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
-	}
-	if cfg.Now == nil {
-		cfg.Now = time.Now
 	}
 	s := &Server{cfg: cfg, log: cfg.Log, names: map[string]bool{}}
 	for _, n := range cfg.Names {

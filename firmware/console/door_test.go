@@ -369,10 +369,10 @@ func TestGuessing(t *testing.T) {
 }
 
 func TestNeverInTheClear(t *testing.T) {
-	if _, err := console.New(console.Config{Addr: ":0", Seat: consoletest.NewFake(nil)}); err == nil {
+	if _, err := console.New(console.Config{Addr: ":0", Seat: consoletest.NewFake(nil), Now: time.Now}); err == nil {
 		t.Error("made without TLS")
 	}
-	if _, err := console.New(console.Config{Addr: ":0", Seat: consoletest.NewFake(nil), TLS: &tls.Config{}}); err == nil {
+	if _, err := console.New(console.Config{Addr: ":0", Seat: consoletest.NewFake(nil), TLS: &tls.Config{}, Now: time.Now}); err == nil {
 		t.Error("made without a certificate")
 	}
 	s := serve(t, withShift(t), nil)

@@ -53,7 +53,7 @@ func serve(t *testing.T, seat console.Seat, change func(*console.Config)) *conso
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg := console.Config{Addr: "127.0.0.1:0", TLS: &tls.Config{Certificates: []tls.Certificate{cert}}, Seat: seat}
+	cfg := console.Config{Addr: "127.0.0.1:0", TLS: &tls.Config{Certificates: []tls.Certificate{cert}}, Seat: seat, Now: time.Now}
 	if change != nil {
 		change(&cfg)
 	}

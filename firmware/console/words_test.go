@@ -66,11 +66,11 @@ var families = map[string][]string{
 var named = []string{"transfer.placeholder", "transfer.hint", "dial.placeholder", "dial.hint"}
 
 var (
-	whole   = regexp.MustCompile("\\b(?:t|has)\\('([^']+)'")
+	whole   = regexp.MustCompile(`\b(?:t|has)\('([^']+)'`)
 	choice  = regexp.MustCompile("\\bt\\(([^`;]*?\\?[^;]*?)[,)]")
-	quoted  = regexp.MustCompile("'([a-z][a-z0-9-]*(?:\\.[a-z0-9.-]+)*)'")
+	quoted  = regexp.MustCompile(`'([a-z][a-z0-9-]*(?:\.[a-z0-9.-]+)*)'`)
 	pattern = regexp.MustCompile("`([a-z]+\\.)\\$\\{")
-	button  = regexp.MustCompile("\\bbutton\\('([a-z-]+)'")
+	button  = regexp.MustCompile(`\bbutton\('([a-z-]+)'`)
 	word    = regexp.MustCompile("word: '([^']+)'")
 
 	compared = regexp.MustCompile("=== '[^']*'")
