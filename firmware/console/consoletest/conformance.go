@@ -187,7 +187,7 @@ func shiftEndsWithAgent(t *testing.T, seat console.Seat, agent string) {
 func oneAgent(t *testing.T, seat console.Seat, agent string) {
 	do(t, seat, console.Action{Kind: console.SignIn, Agent: agent})
 	until(t, seat, "signed in", func(v panel.View) bool { return v.Agent == agent })
-	refused(t, seat, console.Action{Kind: console.SignIn, Agent: agent})
+	refused(t, seat, console.Action{Kind: console.SignIn, Agent: agent + "0"})
 	if got := seat.View().Agent; got != agent {
 		t.Errorf("agent is now %q", got)
 	}
