@@ -18,6 +18,8 @@ const (
 func (s *Seat) loop(ctx context.Context, fail <-chan error) error {
 	timer := time.NewTimer(time.Hour)
 	defer timer.Stop()
+	stored, unsubscribe := s.cfg.Vault.Changed()
+	defer unsubscribe()
 	for {
 		timer.Reset(s.wait())
 		select {
@@ -35,6 +37,8 @@ func (s *Seat) loop(ctx context.Context, fail <-chan error) error {
 				continue
 			}
 			s.headset(e)
+		case <-stored: // a recording was sealed, receipted or deleted
+			s.show()
 		case <-timer.C:
 			s.tick()
 		}

@@ -40,14 +40,13 @@ func newCentre(ctx context.Context, dir, bin, logs string) (*Centre, error) {
 	if _, err := c.fleet(ctx, "keys", "voice", "--out", c.Auditor); err != nil {
 		return nil, err
 	}
-	pubs, err := filepath.Glob(filepath.Join(c.Auditor, "*.pub"))
-	if err != nil || len(pubs) == 0 {
-		return nil, fmt.Errorf("no public halves of the voice keys in %s", c.Auditor)
+	if _, err := c.fleet(ctx, "keys", "add", filepath.Join(c.Auditor, "voice.pub"), "--dir", c.Dir); err != nil {
+		return nil, err
 	}
-	for _, p := range pubs {
-		if _, err := c.fleet(ctx, "keys", "add", p, "--dir", c.Dir); err != nil {
-			return nil, err
-		}
+	_, err = c.fleet(ctx, "policy", "set", "--dir", c.Dir, "--emergency", "110,119,120",
+		"--internal", strings.Join([]string{Echo, "601", "602", "603", "604", Colleague, "102"}, ","), "--blind-transfer", "yes")
+	if err != nil {
+		return nil, err
 	}
 	return c, nil
 }
@@ -78,7 +77,7 @@ func (c *Centre) Start(ctx context.Context) error {
 func (c *Centre) URL() string { return "https://" + c.Addr }
 
 // CA is the file that a seat must trust.
-func (c *Centre) CA() string { return filepath.Join(c.Dir, "ca.pem") }
+func (c *Centre) CA() string { return filepath.Join(c.Dir, "keys", "ca.pem") }
 
 // AddSeat makes a seat with an account at the PBX and returns its token.
 func (c *Centre) AddSeat(ctx context.Context, name string, pbx fleet.PBX) (token string, err error) {
@@ -109,11 +108,7 @@ func (c *Centre) AddSeat(ctx context.Context, name string, pbx fleet.PBX) (token
 
 // Export decrypts a recording with an offline key, on the auditor's machine.
 func (c *Centre) Export(ctx context.Context, id, out string) error {
-	keys, err := filepath.Glob(filepath.Join(c.Auditor, "*primary*.key"))
-	if err != nil || len(keys) == 0 {
-		return fmt.Errorf("no offline voice key in %s", c.Auditor)
-	}
-	_, err = c.fleet(ctx, "recordings", "export", id, "--dir", c.Dir, "--key", keys[0], "--out", out)
+	_, err := c.fleet(ctx, "recordings", "export", id, "--dir", c.Dir, "--key", filepath.Join(c.Auditor, "primary.key"), "--out", out)
 	return err
 }
 

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"sync"
 	"syscall"
+	"time"
 
 	"deskset/audio/pcm"
 )
@@ -22,10 +23,9 @@ type Pulse struct {
 	env    []string
 	daemon *Proc
 
-	mu   sync.Mutex
-	ear  []byte // S16LE mono 48 kHz
-	rec  *exec.Cmd
-	mods []string // module ids of the headset
+	ear   *listener
+	mouth *listener
+	mods  []string // module ids of the headset
 }
 
 // Names of the devices, as a seat's file wants them.
@@ -86,7 +86,12 @@ func (p *Pulse) Plug(ctx context.Context) error {
 		}
 		p.mods = append(p.mods, strings.TrimSpace(out))
 	}
-	return p.record()
+	var err error
+	if p.ear, err = p.listen(PulseSpeaker + ".monitor"); err != nil {
+		return err
+	}
+	p.mouth, err = p.listen(pulseFeed + ".monitor")
+	return err
 }
 
 // Unplug pulls it out. Another microphone stays at the server, to be seen
@@ -134,49 +139,69 @@ func (p *Pulse) play(ctx context.Context, sink string, pcm16 []int16) (<-chan st
 	return done, nil
 }
 
-// record keeps what the headset's speaker plays.
-func (p *Pulse) record() error {
-	cmd := exec.Command("parec", "--raw", "--device="+PulseSpeaker+".monitor", "--rate=48000", "--channels=1",
-		"--format=s16le", "--latency-msec=20")
-	cmd.Env = append(os.Environ(), p.env...)
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	out, err := cmd.StdoutPipe()
-	if err != nil {
-		return err
-	}
-	if err := startLocked(cmd); err != nil {
-		return fmt.Errorf("listen to the speaker: %w", err)
-	}
-	p.rec = cmd
-	go func() {
-		buf := make([]byte, 9600)
-		for {
-			n, err := io.ReadFull(out, buf)
-			p.mu.Lock()
-			p.ear = append(p.ear, buf[:n]...)
-			p.mu.Unlock()
-			if err != nil {
-				_ = cmd.Wait()
-				return
-			}
-		}
-	}()
-	return nil
+// listener keeps what a source of the server brings.
+type listener struct {
+	cmd   *exec.Cmd
+	mu    sync.Mutex
+	data  []byte    // S16LE mono 48 kHz
+	start time.Time // of the first sample: the earliest that any arrival allows
 }
 
-// Heard is what the speaker has played so far.
-func (p *Pulse) Heard() []int16 {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	out := make([]int16, len(p.ear)/2)
-	pcm.Decode(out, p.ear)
-	return out
+func (p *Pulse) listen(source string) (*listener, error) {
+	l := &listener{cmd: exec.Command("parec", "--raw", "--device="+source, "--rate=48000", "--channels=1",
+		"--format=s16le", "--latency-msec=20")}
+	l.cmd.Env = append(os.Environ(), p.env...)
+	l.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
+	out, err := l.cmd.StdoutPipe()
+	if err != nil {
+		return nil, err
+	}
+	if err := startLocked(l.cmd); err != nil {
+		return nil, fmt.Errorf("listen to %s: %w", source, err)
+	}
+	go l.read(out)
+	return l, nil
 }
+
+func (l *listener) read(out io.Reader) {
+	buf := make([]byte, 1920)
+	for {
+		n, err := io.ReadFull(out, buf)
+		l.mu.Lock()
+		l.data = append(l.data, buf[:n]...)
+		began := time.Now().Add(-time.Duration(len(l.data)/2) * time.Second / 48000)
+		if l.start.IsZero() || began.Before(l.start) {
+			l.start = began
+		}
+		l.mu.Unlock()
+		if err != nil {
+			_ = l.cmd.Wait()
+			return
+		}
+	}
+}
+
+func (l *listener) take() (pcm16 []int16, start time.Time) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	out := make([]int16, len(l.data)/2)
+	pcm.Decode(out, l.data)
+	return out, l.start
+}
+
+// Heard is what the speaker has played since the headset was plugged in, and
+// when its first sample was.
+func (p *Pulse) Heard() ([]int16, time.Time) { return p.ear.take() }
+
+// Said is what was spoken into the microphone, silence included.
+func (p *Pulse) Said() ([]int16, time.Time) { return p.mouth.take() }
 
 // Close ends the server and all that hangs on it.
 func (p *Pulse) Close() {
-	if p.rec != nil && p.rec.Process != nil {
-		_ = p.rec.Process.Kill()
+	for _, l := range []*listener{p.ear, p.mouth} {
+		if l != nil {
+			_ = l.cmd.Process.Kill()
+		}
 	}
 	p.daemon.Kill()
 }

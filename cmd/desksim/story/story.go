@@ -33,7 +33,9 @@ type Teller struct {
 	Rig    *rig.Rig
 	Say    func(format string, args ...any) // tells a person; may be nil
 	Report Report
-	note   string
+	// Answered is when the agent took the call in hand.
+	Answered time.Time
+	note     string
 }
 
 // Story is a thing to tell. It returns the first step's error.
