@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/cookiejar"
+	"os"
 	"strings"
 	"sync"
 	"testing"
@@ -38,10 +39,11 @@ func (c *clock) advance(d time.Duration) {
 }
 
 var testCert = sync.OnceValues(func() (tls.Certificate, error) {
-	dir, err := tempDir()
+	dir, err := os.MkdirTemp("", "deskset-console")
 	if err != nil {
 		return tls.Certificate{}, err
 	}
+	defer os.RemoveAll(dir)
 	cert, _, err := console.SelfSigned(dir, []string{"localhost", "127.0.0.1", "seat.test"}, time.Now())
 	return cert, err
 })

@@ -4,7 +4,6 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
-	"os"
 	"strings"
 	"testing"
 	"time"
@@ -13,8 +12,6 @@ import (
 	"deskset/firmware/console/consoletest"
 	"deskset/firmware/panel"
 )
-
-func tempDir() (string, error) { return os.MkdirTemp("", "deskset-console") }
 
 // pairPage clicks through the pairing with a press on the desk.
 func pairPage(p *tab, s *console.Server) {
