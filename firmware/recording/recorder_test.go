@@ -331,7 +331,7 @@ func TestDrift(t *testing.T) {
 		t.Run(fmt.Sprint(ppm), func(t *testing.T) {
 			s := &shelf{}
 			g := newRig(s)
-			const ticks = 30000
+			const ticks = 12000
 			sent := 0
 			for tick := range ticks {
 				g.agent(tick)

@@ -120,7 +120,7 @@ func call(rec *recording.Recorder, ticks int, each func(tick int)) {
 func TestCutInACall(t *testing.T) {
 	c, to := newCentre(t)
 	rng := rand.New(rand.NewPCG(1, 2))
-	const ticks = 700
+	const ticks = 420
 	type cut struct {
 		tick int
 		im   *crashfs.Image
@@ -148,7 +148,7 @@ func TestCutInACall(t *testing.T) {
 			t.Fatal(err)
 		}
 	})
-	if len(cuts) < 100 {
+	if len(cuts) < 60 {
 		t.Fatalf("%d cuts", len(cuts))
 	}
 	for _, x := range cuts {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 
 	"deskset/firmware/fleet"
 )
@@ -28,6 +29,15 @@ func (v *Vault) Check(ctx context.Context, deep bool) Report {
 	v.mu.Lock()
 	rep := Report{Lines: append([]string(nil), v.faults...)}
 	v.mu.Unlock()
+	if all, err := v.fs.List(); err != nil {
+		rep.Lines = append(rep.Lines, fmt.Sprintf("the directory cannot be read: %v", err))
+	} else {
+		for _, i := range all {
+			if strings.HasPrefix(i.Name, "aside.") {
+				rep.Lines = append(rep.Lines, i.Name+" was set aside because its header is damaged; ask IT before it is removed")
+			}
+		}
+	}
 	for _, e := range v.List() {
 		if ctx.Err() != nil {
 			rep.Lines = append(rep.Lines, "the check was stopped before its end")

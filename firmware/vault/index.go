@@ -24,6 +24,7 @@ import (
 const (
 	sector      = 512
 	indexChunk  = 128 * sector // an index file grows by so much, filled with zeros
+	indexSpare  = 64 * sector  // stays in hand, so that a full disk can still note a deletion
 	recordFixed = 24
 	maxRecord   = 64 << 10
 )
@@ -31,7 +32,7 @@ const (
 type what string
 
 const (
-	whatStart     what = "start"     // of a file; Seq: numbers up to it are no longer here
+	whatStart     what = "start"     // of a file; Seq: numbers up to it are no longer here; On: nor is any older file needed
 	whatCreated   what = "created"   // Seq, ID
 	whatSealed    what = "sealed"    // Doc: the signed manifest
 	whatReceipted what = "receipted" // Doc: the signed receipt
@@ -137,14 +138,14 @@ func loadIndex(disk FS, now func() time.Time) (x *index, out []located, lost []l
 		}
 		if len(recs) > 0 && recs[0].What == whatStart {
 			first := recs[0].N
-			out = slices.DeleteFunc(out, func(r located) bool { return r.N >= first })
+			out = slices.DeleteFunc(out, func(r located) bool { return recs[0].On || r.N >= first })
 		}
 		out = append(out, recs...)
 		x.gen, x.off, whole = g, end, clean && len(recs) > 0
 	}
 	next := uint64(1)
 	for i, r := range out {
-		if i == 0 && r.What == whatStart && r.Seq > 0 {
+		if i == 0 && r.What == whatStart && (r.On || r.Seq > 0) {
 			next = r.N // what came before was let go on purpose
 		}
 		if r.N > next {
@@ -273,8 +274,8 @@ func (x *index) put(r indexRecord) (docRef, error) {
 	}
 	n := len(b)
 	end := x.off + int64(n)
-	if end > x.size {
-		grown := (end + indexChunk - 1) / indexChunk * indexChunk
+	if end+indexSpare > x.size {
+		grown := (end + indexSpare + indexChunk - 1) / indexChunk * indexChunk
 		padded := append(b, make([]byte, grown-end)...)
 		if _, err := x.f.WriteAt(padded, x.off); err == nil {
 			x.size, b = grown, nil

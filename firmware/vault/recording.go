@@ -25,6 +25,7 @@ const (
 	factsMax  = 4 << 20          // bytes of facts waiting in RAM
 	batchMax  = 256 << 10        // bytes of facts in one segment
 	closeMax  = 15 * time.Second // for a failing disk to take the end
+	hungAfter = 5 * time.Second  // past the deadline of Close
 	keepPlace = 8                // segments that can still be amended
 )
 
@@ -290,7 +291,13 @@ func (r *Recording) Close(ctx context.Context) (fleet.Manifest, error) {
 			close(r.stop)
 		}
 		r.mu.Unlock()
-		<-r.done
+		t := time.NewTimer(hungAfter)
+		defer t.Stop()
+		select {
+		case <-r.done:
+		case <-t.C:
+			return fleet.Manifest{}, fmt.Errorf("close recording %s: the disk does not answer; it is recovered at the next start", r.id)
+		}
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -39,15 +39,19 @@ func (v *Vault) recover() error {
 		switch e.State {
 		case Making:
 			if err := v.settle(e.Seq, e.ID, files[seq]); err != nil {
-				return err
+				// A disk that is full now must not keep the rest from the centre.
+				v.fault("recording %d has no manifest yet, it is tried again: %v", seq, err)
 			}
 		case Deleted:
 			if len(files[seq]) > 0 {
 				if err := v.discard(seq); err != nil {
-					return fmt.Errorf("finish deletion of %s: %w", e.ID, err)
+					v.fault("recording %d is deleted, its files are not yet gone: %v", seq, err)
 				}
 			}
 		}
+	}
+	if len(lost) == 0 {
+		return v.retire()
 	}
 	return nil
 }

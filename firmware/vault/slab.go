@@ -64,7 +64,9 @@ func (p *pool) load(all []Info) {
 			continue
 		}
 		p.next = max(p.next, n+1)
-		if i.Size < p.cfg.Facts || i.Size%4096 != 0 {
+		voice := p.isVoice(i)
+		if i.Size < p.cfg.Facts || i.Size%4096 != 0 ||
+			voice && p.count(true) >= p.cfg.VoiceKeep || !voice && p.count(false) >= p.cfg.FactsKeep {
 			p.fs.Remove(i.Name)
 			continue
 		}

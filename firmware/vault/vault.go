@@ -51,6 +51,7 @@ type Config struct {
 	Log      *slog.Logger     // nil: none
 	Reserve  int64            // bytes always kept free for a running call; 0: DefaultReserve
 	Slabs    Slabs            // zero value: DefaultSlabs
+	Retire   int              // deleted recordings at the start of the index after which it is archived; 0: 2000
 }
 
 // Vault is the store. All methods may be called from any goroutine.
@@ -100,6 +101,9 @@ func Open(cfg Config) (*Vault, error) {
 	}
 	if cfg.Reserve == 0 {
 		cfg.Reserve = DefaultReserve
+	}
+	if cfg.Retire == 0 {
+		cfg.Retire = 2000
 	}
 	if cfg.Slabs == (Slabs{}) {
 		cfg.Slabs = DefaultSlabs()

@@ -111,7 +111,9 @@ func (w *writer) step() (more bool, err error) {
 	err = errors.Join(w.stepFacts(), w.stepAmend(), w.stepVoice())
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.busyAt = time.Time{}
+	if err == nil {
+		r.busyAt = time.Time{}
+	}
 	return len(r.factq)+len(r.voiceq)+len(r.amends) > 0, err
 }
 
