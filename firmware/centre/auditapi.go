@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 	"strconv"
+	"strings"
 
 	"deskset/firmware/centre/audit"
 	"deskset/firmware/centre/authority"
@@ -122,17 +123,21 @@ func (s *server) floor(r *http.Request) ([]floor.Line, error) {
 		}
 	}
 	lines := s.Floor.Lines(names)
+	// What belongs to no seat on the list still has to be seen.
+	var rest []string
 	for _, a := range s.in.Alarms() {
-		for i := range lines {
-			if lines[i].Seat != a.Seat {
-				continue
-			}
-			text := a.Text
-			if a.Rec != "" {
-				text = "recording " + a.Rec + ": " + text
-			}
-			lines[i].Alarms = append(lines[i].Alarms, text)
+		text := a.Text
+		if a.Rec != "" {
+			text = "recording " + a.Rec + ": " + text
 		}
+		if i := slices.Index(names, a.Seat); i >= 0 {
+			lines[i].Alarms = append(lines[i].Alarms, text)
+		} else {
+			rest = append(rest, strings.TrimSpace(a.Seat+" "+text))
+		}
+	}
+	if len(rest) > 0 {
+		lines = append(lines, floor.Line{Seat: "", Alarms: rest})
 	}
 	return lines, nil
 }

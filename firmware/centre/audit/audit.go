@@ -101,7 +101,8 @@ func Summarize(ctx context.Context, docs Docs, centre crypto.PublicKey, id strin
 		err = json.Unmarshal(payload, &m)
 	}
 	if err != nil {
-		return s, fmt.Errorf("manifest of %s: %w", id, err)
+		s.Problems = []string{"its manifest is damaged on the centre's disk"}
+		return s, nil
 	}
 	s.Seat, s.Seq, s.End, s.Bytes = m.Seat, m.Seq, m.End, m.Size()
 	note, err := optional(ctx, docs, id, store.Intake)

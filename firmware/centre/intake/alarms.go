@@ -38,8 +38,10 @@ func (i *Intake) Load(ctx context.Context) error {
 			return fmt.Errorf("load recordings: %w", err)
 		}
 		m, err := readManifest(doc)
-		if err != nil {
-			return fmt.Errorf("load recordings: manifest of %s: %w", id, err)
+		if err != nil { // one damaged file must not keep the centre from serving
+			i.c.Log.Error("manifest is damaged", "rec", id, "err", err)
+			i.fault(&fleet.Manifest{ID: id}, Record{Problems: []string{"its manifest is damaged on the centre's disk: copy it back from the backup of the recordings"}})
+			continue
 		}
 		i.seqs.add(m.Seat, m.Seq, id)
 		b, err := i.c.Recordings.Doc(ctx, id, store.Intake)
@@ -51,7 +53,7 @@ func (i *Intake) Load(ctx context.Context) error {
 		}
 		var rec Record
 		if err := json.Unmarshal(b, &rec); err != nil {
-			return fmt.Errorf("load recordings: note on %s: %w", id, err)
+			rec.Problems = []string{"the centre's note on it is damaged on its disk: copy it back from the backup of the recordings"}
 		}
 		i.fault(m, rec)
 	}
