@@ -72,8 +72,12 @@ func (c *Call) end(e Event) {
 	if c.state == over {
 		return
 	}
+	if c.state != accepted {
+		c.dropAck() // else the ACK decides when our BYE may go
+	}
 	c.state = over
 	c.stopTimers()
+	c.refer = nil
 	if c.reoffer != nil {
 		c.rejectReoffer(487)
 	}
@@ -88,6 +92,7 @@ func (c *Call) end(e Event) {
 // forget takes the call off the books: the PBX knows as well that it is over.
 func (c *Call) forget() {
 	c.stopTimers()
+	c.dropAck()
 	if c.server != nil && c.server.timer == nil {
 		c.u.forgetServer(c.server) // a refused one waits for its ACK
 	}
@@ -99,9 +104,6 @@ func (c *Call) forget() {
 }
 
 func (c *Call) stopTimers() {
-	if c.ackWait != nil {
-		c.ackWait.timer.Stop()
-	}
 	if c.reoffer != nil {
 		c.reoffer.timer.Stop()
 	}
@@ -208,6 +210,15 @@ type ackWait struct {
 	timer *time.Timer
 }
 
+// dropAck stops waiting.
+func (c *Call) dropAck() {
+	if w := c.ackWait; w != nil {
+		w.timer.Stop()
+		c.u.forgetServer(w.t)
+		c.ackWait = nil
+	}
+}
+
 func (c *Call) awaitAck(t *server) {
 	w := &ackWait{t: t, every: timerT1}
 	c.ackWait = w
@@ -217,7 +228,7 @@ func (c *Call) awaitAck(t *server) {
 		}
 		w.spent += w.every
 		if w.spent >= timerB {
-			c.noAck(w)
+			c.noAck()
 			return
 		}
 		c.u.send(t.last)
@@ -227,12 +238,9 @@ func (c *Call) awaitAck(t *server) {
 }
 
 // noAck: the PBX never acknowledged our 200; the session is ended.
-func (c *Call) noAck(w *ackWait) {
-	c.ackWait = nil
-	if c.state != over {
-		c.end(Ended{Call: c, Reason: "the PBX did not acknowledge the answer"})
-	}
-	c.u.forgetServer(w.t)
+func (c *Call) noAck() {
+	c.dropAck()
+	c.end(Ended{Call: c, Reason: "the PBX did not acknowledge the answer"})
 	c.part()
 }
 
@@ -245,9 +253,7 @@ func (u *UA) ack(m *message) {
 	if c == nil || c.ackWait == nil || c.ackWait.t.m.Seq != m.Seq {
 		return
 	}
-	c.ackWait.timer.Stop()
-	u.forgetServer(c.ackWait.t)
-	c.ackWait = nil
+	c.dropAck()
 	switch {
 	case c.byeOnAck:
 		c.byeOnAck = false

@@ -215,6 +215,27 @@ func TestHangUpBeforeAck(t *testing.T) {
 		r.l.Respond(r.l.Expect("BYE"), 200, "", "")
 		r.quiet(time.Minute)
 	})
+	// And if the ACK never comes, the BYE goes out all the same.
+	registered(t, nil, func(r *rig) {
+		r.l.Offer("a", "<sip:5551234@pbx.test>", offer)
+		r.l.Expect("100")
+		c := next[sipua.Incoming](r).Call
+		r.must(c.Answer([]byte(answer)))
+		r.must(c.Hangup())
+		next[sipua.Ended](r)
+		began := time.Now()
+		m := r.l.Next()
+		for ; m.Code() == 200; m = r.l.Next() {
+		}
+		if m.Method() != "BYE" || time.Since(began) != 32*time.Second {
+			t.Errorf("after %v %s", time.Since(began), m)
+		}
+		r.l.Respond(m, 200, "", "")
+		time.Sleep(time.Minute)
+		if left := r.ua.Leftovers(); left != "" {
+			t.Error(left)
+		}
+	})
 }
 
 // BYE crossing BYE: both are answered, 481 is success.

@@ -101,9 +101,7 @@ func (c *Call) transfer(to string) error {
 func (c *Call) referDone(code int) {
 	c.refer.timer.Stop()
 	c.refer = nil
-	if c.state != over {
-		c.u.tell(ReferStatus{Call: c, Code: code, Done: true})
-	}
+	c.u.tell(ReferStatus{Call: c, Code: code, Done: true})
 }
 
 // notified takes a NOTIFY within the call. Only transfers are subscribed to;
@@ -124,9 +122,7 @@ func (c *Call) notified(m *message) {
 		// The PBX stopped telling before there was a result.
 		c.referDone(500)
 	case code >= 100:
-		if c.state != over {
-			c.u.tell(ReferStatus{Call: c, Code: code})
-		}
+		c.u.tell(ReferStatus{Call: c, Code: code})
 	}
 }
 

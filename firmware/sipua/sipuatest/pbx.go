@@ -274,3 +274,40 @@ func (l *Link) Register(expires int) *Msg {
 	l.Respond(m, 200, "", "", fmt.Sprintf("Contact: %s;expires=%d", m.ContactURI(), expires))
 	return m
 }
+
+// Try is Next for a PBX that expects nothing: ok is false when nothing came
+// within d or the connection is over.
+func (l *Link) Try(d time.Duration) (m *Msg, ok bool) {
+	l.tb.Helper()
+	select {
+	case b := <-l.toPBX:
+		m, err := Parse(b)
+		if err != nil {
+			l.tb.Errorf("the user agent sent %q: %v", b, err)
+		}
+		return m, err == nil
+	case <-l.cut:
+	case <-time.After(d):
+	}
+	return nil, false
+}
+
+// Over tells whether the connection has ended.
+func (l *Link) Over() bool {
+	select {
+	case <-l.cut:
+		return true
+	default:
+		return false
+	}
+}
+
+// TryAccept is Accept with a patience of its own.
+func (p *PBX) TryAccept(d time.Duration) (*Link, bool) {
+	select {
+	case l := <-p.links:
+		return l, true
+	case <-time.After(d):
+		return nil, false
+	}
+}
