@@ -13,6 +13,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -96,7 +97,7 @@ func callFarEnd(t testing.TB, leg *Leg) {
 // ticker is a headset with a clock and a voice of sorts, but no device.
 type ticker struct {
 	next time.Time
-	ear  int // frames in which something was heard
+	ear  atomic.Int64 // frames in which something was heard
 	at   int
 }
 
@@ -142,7 +143,7 @@ func (h *ticker) ReadMic(f []int16) bool {
 // WriteEar counts what is heard.
 func (h *ticker) WriteEar(f []int16) {
 	if pcm.RMS(f) > -40 {
-		h.ear++
+		h.ear.Add(1)
 	}
 }
 
@@ -205,7 +206,7 @@ func BenchmarkCall(b *testing.B) {
 			b.ReportMetric(float64(v1-v0)/s, "vswitch/s")
 			b.ReportMetric(float64(i1-i0)/s, "iswitch/s")
 			b.ReportMetric((c1-c0).Seconds()/s*60, "cpu-s/min")
-			b.ReportMetric(float64(head.ear), "ear-frames")
+			b.ReportMetric(float64(head.ear.Load()), "ear-frames")
 			b.ReportMetric(0, "ns/op")
 			b.Logf("%+v", pump.Stats(leg))
 		})

@@ -71,6 +71,9 @@ func (l *line) figures() record.Stats {
 
 // speak sends one frame of the agent, or lets a frame of time pass.
 func (l *line) speak(p *Pump, at int64) {
+	if l.tap != nil {
+		l.tap.Tick(at)
+	}
 	c := l.leg.Codec()
 	if !l.active || l.held || c == codec.None || !l.leg.Direction().Sends() {
 		l.leg.Send(codec.None, nil)

@@ -34,6 +34,9 @@ type Headset interface {
 // goroutine: it must copy what it keeps and return at once, and must not call
 // the pump or the leg.
 type Tap interface {
+	// Tick comes with every frame, also while nothing is sent: the call's time
+	// passes.
+	Tick(at int64)
 	// Agent is a frame of the agent as it is sent; at is where its first sample
 	// lies on the pump's clock, in samples at 48 kHz.
 	Agent(c codec.Codec, payload []byte, at int64)
