@@ -25,12 +25,12 @@ import (
 	"deskset/firmware/vault/sealed"
 )
 
-// keys is a panel whose keys a test presses.
-type keys struct {
+// desk is a panel whose keys a test presses.
+type desk struct {
 	c chan func(func(panel.Key, bool))
 }
 
-func (k keys) Run(ctx context.Context, edge func(panel.Key, bool)) error {
+func (k desk) Run(ctx context.Context, edge func(panel.Key, bool)) error {
 	for {
 		select {
 		case <-ctx.Done():
@@ -41,7 +41,7 @@ func (k keys) Run(ctx context.Context, edge func(panel.Key, bool)) error {
 	}
 }
 
-func (k keys) press(key panel.Key) {
+func (k desk) press(key panel.Key) {
 	k.c <- func(edge func(panel.Key, bool)) {
 		edge(key, true)
 		time.Sleep(30 * time.Millisecond) // a finger
@@ -102,7 +102,7 @@ func callInProcess(t *testing.T, kind string) {
 		t.Fatal(err)
 	}
 	parts.Go(func() { _ = card.Run(ctx) })
-	pad := keys{make(chan func(func(panel.Key, bool)))}
+	fingers := desk{make(chan func(func(panel.Key, bool)))}
 	s, err := seat.New(seat.Config{
 		Name: "S-0001", Firmware: "test", Lang: "en", Instance: "urn:uuid:00000000-0000-4000-8000-000000000001",
 		Policy: &fleet.Policy{
@@ -111,7 +111,7 @@ func callInProcess(t *testing.T, kind string) {
 				Facts: []fleet.Recipient{online.Public().Recipient()}, Voice: []fleet.Recipient{offline.Public().Recipient()}},
 			Times: fleet.Times{WrapUpSeconds: 1},
 		},
-		Keys: pad, Lamps: &lamps{}, Headset: card, Vault: store, Log: log, Now: time.Now, TLS: &tls.Config{RootCAs: roots},
+		Keys: fingers, Lamps: &lamps{}, Headset: card, Vault: store, Log: log, Now: time.Now, TLS: &tls.Config{RootCAs: roots},
 	})
 	if err != nil {
 		t.Fatal(err)
@@ -149,7 +149,7 @@ func callInProcess(t *testing.T, kind string) {
 	state(panel.Ringing)
 	time.Sleep(1100 * time.Millisecond) // ANSWER within 1 s is ignored
 	pressed := time.Now()
-	pad.press(panel.Answer)
+	fingers.press(panel.Answer)
 	state(panel.Talking)
 	t.Log("pressed to talking", time.Since(pressed))
 	if err := call.Wait(ctx); err != nil {

@@ -27,6 +27,8 @@ type callRecording struct {
 // tap gives the leg's sound to the recorder.
 type tap struct{ r *recording.Recorder }
 
+func (t tap) Tick(at int64) { t.r.Tick(at) }
+
 func (t tap) Agent(c codec.Codec, payload []byte, at int64) { t.r.Agent(c, payload, at) }
 
 func (t tap) Customer(p media.Packet) {

@@ -269,8 +269,11 @@ func (c *seatCall) direct(d seatmedia.Direction) {
 	}
 }
 
-// Agent and Customer make the seat a tap of its own calls: what arrives is kept, so
-// that a slow machine's jitter buffer is not what is tested.
+// Tick, Agent and Customer make the seat a tap of its own calls: what arrives is
+// kept, so that a slow machine's jitter buffer is not what is tested.
+
+func (s *seat) Tick(int64) {}
+
 func (s *seat) Agent(codec.Codec, []byte, int64) {}
 
 func (s *seat) Customer(p seatmedia.Packet) {
