@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -92,18 +93,27 @@ func (s *Stream) link(up bool, why error) {
 	}
 }
 
+// DialStream opens the bare event stream.
+func (c *Client) DialStream(ctx context.Context) (*websocket.Conn, error) {
+	u := *c.base
+	u.Path = strings.TrimSuffix(u.Path, "/") + PathStream
+	conn, _, err := websocket.Dial(ctx, u.String(), &websocket.DialOptions{HTTPClient: c.http})
+	if err != nil {
+		return nil, fmt.Errorf("event stream: %w", err)
+	}
+	conn.SetReadLimit(MaxMessage)
+	return conn, nil
+}
+
 // session is one connection, from dial to loss. It always returns an error.
 func (s *Stream) session(ctx context.Context) error {
 	dial, cancel := context.WithTimeout(ctx, 10*time.Second)
 	defer cancel()
-	u := *s.c.Client.base
-	u.Path += PathStream
-	conn, _, err := websocket.Dial(dial, u.String(), &websocket.DialOptions{HTTPClient: s.c.Client.http})
+	conn, err := s.c.Client.DialStream(dial)
 	if err != nil {
-		return fmt.Errorf("event stream: %w", err)
+		return err
 	}
 	defer conn.CloseNow()
-	conn.SetReadLimit(MaxMessage)
 
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(nil)
