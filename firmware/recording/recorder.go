@@ -238,6 +238,9 @@ func (r *Recorder) End() {
 			r.put(n, f.slot, f.pkt)
 		}
 		r.legs[n].trans.exact(r, n, r.now)
+		if late := r.legs[n].late; late > 0 {
+			r.cfg.Log.Info("packets came too late to be kept", "leg", legNames[n], "packets", late)
+		}
 	}
 	r.finish()
 	r.ended = true

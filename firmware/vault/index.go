@@ -29,6 +29,8 @@ const (
 	maxRecord   = 64 << 10
 )
 
+var zeroSector [sector]byte
+
 type what string
 
 const (
@@ -192,7 +194,7 @@ func readIndexFile(disk FS, gen int) (recs []located, end int64, clean bool, err
 			clean = !bad
 			continue
 		}
-		if len(bytes.Trim(b[p:p+sector], "\x00")) != 0 {
+		if !bytes.Equal(b[p:p+sector], zeroSector[:]) {
 			clean = false
 		}
 		p += sector

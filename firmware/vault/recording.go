@@ -227,6 +227,9 @@ func (r *Recording) Amend(place uint64, data []byte) bool {
 			return true
 		}
 	}
+	if len(r.amends) >= keepPlace {
+		return false // the disk takes nothing
+	}
 	r.amends = append(r.amends, page{ord: place, data: data})
 	r.notify()
 	return true

@@ -114,7 +114,7 @@ func TestRetire(t *testing.T) {
 	}
 	rng := rand.New(rand.NewPCG(9, 9))
 	for k, im := range ims {
-		for range 10 {
+		for range max(2, ways/2) {
 			if err := retired(im.Restart(rng), ms); err != nil {
 				t.Fatalf("cut at step %d of %d: %v", k+1, len(ims), err)
 			}

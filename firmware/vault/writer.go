@@ -237,6 +237,10 @@ func (w *writer) stepAmend() error {
 		a := r.amends[0]
 		r.amends = r.amends[1:]
 		r.mu.Unlock()
+		if w.page != nil && w.page.ord == a.ord { // it is stored once more anyway
+			w.page.data = a.data
+			continue
+		}
 		at, ok := w.place[a.ord]
 		if !ok || at.p != p || p.last {
 			continue

@@ -130,7 +130,7 @@ func TestTornAndStale(t *testing.T) {
 func TestFlipEveryByte(t *testing.T) {
 	k := testKeys()
 	b, offs := build(t, 4, k[1].Public())
-	step := 37
+	step := 101
 	if os.Getenv("DESKSET_FULL") != "" {
 		step = 1
 	}
