@@ -29,7 +29,7 @@ func (d *dialog) request(method string) *request {
 	}
 	// A strict router wants its own URI in front (section 12.2.1.1).
 	if len(d.routes) > 0 {
-		if a, err := parseAddress(d.routes[0]); err == nil && !looseRouter(a.URI) {
+		if a, err := parseAddress(d.routes[0]); err == nil && reachable(a.URI) && !looseRouter(a.URI) {
 			r.uri = a.URI
 			r.routes = append(slices.Clone(d.routes[1:]), "<"+d.target+">")
 		}

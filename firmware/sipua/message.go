@@ -201,11 +201,22 @@ func (m *message) lists(name, token string) bool {
 // contact is the URI of the Contact, "" without a usable one.
 func (m *message) contact() string {
 	for _, v := range m.list("Contact") {
-		if a, err := parseAddress(v); err == nil && a.URI != "*" {
+		if a, err := parseAddress(v); err == nil && reachable(a.URI) {
 			return a.URI
 		}
 	}
 	return ""
+}
+
+// reachable: a request can be addressed to it.
+func reachable(uri string) bool {
+	for i := range len(uri) {
+		if uri[i] <= ' ' || uri[i] >= 0x7f {
+			return false
+		}
+	}
+	var u sip.Uri
+	return sip.ParseUri(uri, &u) == nil && (u.Scheme == "sip" || u.Scheme == "sips") && u.Host != ""
 }
 
 // sdp is the session description, nil without one.
