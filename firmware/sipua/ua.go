@@ -55,7 +55,7 @@ func New(cfg Config) (*UA, error) {
 		return nil, errors.New("the account at the PBX has no user name")
 	}
 	if !strings.HasPrefix(strings.ToLower(cfg.Instance), "urn:uuid:") {
-		return nil, fmt.Errorf("instance %q: want urn:uuid:...", cfg.Instance)
+		return nil, fmt.Errorf("instance %q: want an urn:uuid", cfg.Instance)
 	}
 	for _, s := range []string{cfg.User, cfg.AuthUser, cfg.Domain, cfg.Display, cfg.Instance, cfg.UserAgent} {
 		if strings.ContainsAny(s, "\r\n") {

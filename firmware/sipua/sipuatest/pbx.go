@@ -26,7 +26,6 @@ type PBX struct {
 	mu    sync.Mutex
 	down  error
 	dials int
-	tag   int
 }
 
 // New makes one that accepts.
@@ -90,7 +89,6 @@ type Link struct {
 	mu     sync.Mutex
 	err    error
 	deaf   bool // pings get no pong
-	seq    int
 	closed bool // by the user agent, politely
 }
 
