@@ -19,7 +19,7 @@ const (
 	KeyFree                    // Key: a stuck one came back
 	SignIn                     // Agent
 	SignOut                    //
-	Want                       // Avail: asked for on the page
+	Want                       // Avail, Reason: asked for on the page
 	Confirmed                  // Avail: PBX or centre did it
 	Refused                    // Avail: it did not
 	LinkUp                     // registered
@@ -67,6 +67,7 @@ type Event struct {
 	Target string
 	Code   int
 	Volume int
+	Reason string
 }
 
 // EffectKind is something the seat must do.

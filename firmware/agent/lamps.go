@@ -43,7 +43,7 @@ func Lamps(s State, r Rules) map[panel.Lamp]panel.Light {
 	case panel.WrapUp:
 		beacon(panel.Yellow, panel.Steady)
 		on(panel.LampACW, panel.Steady)
-		if s.Now >= s.WrapEnd-wrapUpWarn {
+		if s.Now >= s.WrapEnd-WrapUpWarn {
 			beacon(panel.Yellow, panel.Hz1)
 			on(panel.LampACW, panel.Hz1)
 		}

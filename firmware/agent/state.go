@@ -83,15 +83,17 @@ func DefaultRules() Rules {
 
 // Figures that are no policy.
 const (
-	answerGuard  = time.Second      // ANSWER this soon after a change was meant for what was before
-	hangUpWindow = 3 * time.Second  // for the second press, R27
-	recPauseMax  = time.Minute      // a pause ends by itself
-	wrapUpWarn   = 15 * time.Second // before the end of wrap-up
+	answerGuard  = time.Second     // ANSWER this soon after a change was meant for what was before
+	hangUpWindow = 3 * time.Second // for the second press, R27
+	recPauseMax  = time.Minute     // a pause ends by itself
 	noticeFor    = 5 * time.Second
 	volumeStep   = 3 // dB
 	volumeMin    = -24
 	volumeMax    = 6 // R54
 )
+
+// WrapUpWarn is how long before the end of wrap-up its lamp begins to blink.
+const WrapUpWarn = 15 * time.Second
 
 // State is the whole memory of the machine. All times are on the monotonic
 // clock of the events. The zero State is a seat that nobody signed in to.
@@ -102,6 +104,7 @@ type State struct {
 
 	Avail     Availability // what holds, or is asked for, between calls
 	AvailAt   time.Duration
+	Reason    string       // of Busy, R19; empty: none was given
 	Confirmed Availability // what was last confirmed; the lamp blinks until it is Avail
 	Next      Availability // pressed during a call, takes hold after it; SignedOut: nothing
 	WrapEnd   time.Duration
@@ -253,7 +256,7 @@ func (s State) Deadline(r Rules) time.Duration {
 	switch s.Phase {
 	case Idle:
 		if s.Avail == WrapUp {
-			soonest(s.WrapEnd - wrapUpWarn)
+			soonest(s.WrapEnd - WrapUpWarn)
 			soonest(s.WrapEnd)
 		}
 	case Ringing:

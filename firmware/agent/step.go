@@ -77,6 +77,9 @@ func apply(s *State, e Event, r Rules) {
 		}
 	case Want:
 		want(s, e.Avail, r)
+		if s.Avail == Busy && e.Avail == Busy {
+			s.Reason = e.Reason
+		}
 	case Confirmed:
 		if s.Agent != "" && e.Avail == s.Avail {
 			s.Confirmed = e.Avail
@@ -360,7 +363,7 @@ func (s *State) phase(p Phase) {
 
 func (s *State) avail(a Availability) {
 	if s.Avail != a {
-		s.AvailAt = s.Now
+		s.AvailAt, s.Reason = s.Now, ""
 	}
 	s.Avail = a
 }

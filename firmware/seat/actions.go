@@ -144,7 +144,7 @@ func (s *Seat) act(a console.Action) error {
 		s.shift = nil // nothing of this agent for the next one, R34
 		return ask(agent.SignOut)
 	case console.Ready, console.Busy, console.WrapUp, console.DND:
-		return s.want(a.Kind)
+		return s.want(a)
 	case console.Lang:
 		s.lang = a.Lang
 		s.show()
@@ -210,17 +210,17 @@ func (s *Seat) signIn(number string) error {
 	return nil
 }
 
-func (s *Seat) want(k console.Kind) error {
+func (s *Seat) want(x console.Action) error {
 	if s.state.Agent == "" {
 		return refuse(console.CodeSignedOut)
 	}
 	a := map[console.Kind]agent.Availability{
 		console.Ready: agent.Ready, console.Busy: agent.Busy, console.WrapUp: agent.WrapUp, console.DND: agent.DND,
-	}[k]
+	}[x.Kind]
 	if s.state.Phase == agent.Idle && s.state.Avail == a {
 		return nil
 	}
-	s.step(agent.Event{Kind: agent.Want, Avail: a})
+	s.step(agent.Event{Kind: agent.Want, Avail: a, Reason: x.Reason})
 	return nil
 }
 

@@ -84,10 +84,16 @@ func (s *Seat) key(e keypad.Event) {
 		keypad.Touch: agent.Touch, keypad.Untouch: agent.Untouch, keypad.Press: agent.Press,
 		keypad.LongPress: agent.LongPress, keypad.StuckDown: agent.KeyStuck, keypad.StuckFree: agent.KeyFree,
 	}[e.Kind]
-	if e.Kind == keypad.Press {
+	switch e.Kind {
+	case keypad.Touch:
+		s.held = false
+	case keypad.Press:
 		s.events.add("key", string(e.Key))
-		if f := s.pairing.Load(); f != nil && (*f)(e.Key) {
-			kind = agent.Untouch // the page took it: a browser was paired
+	case keypad.LongPress:
+		s.held = true
+	case keypad.Release: // a short press may confirm a browser
+		if f := s.pairing.Load(); f != nil && !s.held {
+			(*f)(e.Key)
 		}
 	}
 	if ok {

@@ -196,14 +196,9 @@ func (s *Seat) shiftView(agent string) []panel.Item {
 		}
 		v := it.view
 		if it.rec != "" {
-			v.Recording = "making"
-			if e, err := s.cfg.Vault.Get(it.rec); err == nil {
-				switch e.State {
-				case vault.Sealed:
-					v.Recording = "sealed"
-				case vault.Receipted, vault.Deleted:
-					v.Recording, v.KeptUntil = "receipted", e.RetainUntil
-				}
+			v.Recording = "sealed" // as it was spoken
+			if e, err := s.cfg.Vault.Get(it.rec); err == nil && (e.State == vault.Receipted || e.State == vault.Deleted) {
+				v.Recording, v.KeptUntil = "receipted", e.RetainUntil
 			}
 		}
 		out = append(out, v)

@@ -95,6 +95,7 @@ type Seat struct {
 	queue     []agent.Event // not yet stepped; the first one is being done
 	policy    *fleet.Policy
 	keys      keypad.Keypad
+	held      bool // the last key was held for its time
 	lamps     *blinker
 	ua        *sipua.UA
 	uaStop    context.CancelFunc
@@ -146,8 +147,14 @@ func New(cfg Config) (*Seat, error) {
 		inbox: make(chan func(), 64), done: make(chan struct{}), lines: map[string]*line{},
 		events: newJournal(cfg.Now), rules: rulesOf(cfg.Policy.Times),
 	}
+	s.start = cfg.Now()
+	s.state.Now = s.now()
 	s.pump, err = media.NewPump(media.PumpConfig{Headset: cfg.Headset, Log: cfg.Log})
-	return s, err
+	if err != nil {
+		return nil, err
+	}
+	s.show()
+	return s, nil
 }
 
 // rulesOf takes the policy's figures, and the rulebooks' where it has none.
@@ -174,8 +181,6 @@ func rulesOf(t fleet.Times) agent.Rules {
 // Run owns the seat until ctx ends; then it hangs up what is on, closes the
 // recordings and returns.
 func (s *Seat) Run(ctx context.Context) error {
-	s.start = s.cfg.Now()
-	s.state.Now = s.now()
 	s.lamps = newBlinker(s.cfg.Lamps, s.log)
 
 	inner, stop := context.WithCancel(context.WithoutCancel(ctx))

@@ -269,17 +269,17 @@ func (s *Seat) reoffered(l *line, sdp []byte) {
 	})
 }
 
-// reinvite changes the direction of a running call; done hears of it on the
+// reinvite makes a new offer within a running call; done hears of it on the
 // loop.
-func (s *Seat) reinvite(l *line, dir media.Direction, done func(error)) {
+func (s *Seat) reinvite(l *line, offer func() ([]byte, error), done func(error)) {
 	leg, call := l.leg, l.call
 	s.job(l, func(ctx context.Context) {
 		ctx, stop := context.WithTimeout(ctx, reinviteTimeout)
 		defer stop()
-		offer, err := leg.Reoffer(dir)
+		sdp, err := offer()
 		if err == nil {
 			var answer []byte
-			if answer, err = call.Reinvite(ctx, offer); err != nil {
+			if answer, err = call.Reinvite(ctx, sdp); err != nil {
 				leg.CancelReoffer()
 			} else {
 				err = leg.SetReanswer(answer)
@@ -293,11 +293,15 @@ func (s *Seat) reinvite(l *line, dir media.Direction, done func(error)) {
 	})
 }
 
+func reoffer(l *line, dir media.Direction) func() ([]byte, error) {
+	return func() ([]byte, error) { return l.leg.Reoffer(dir) }
+}
+
 func (s *Seat) hold(l *line) {
 	if l == nil {
 		return
 	}
-	s.reinvite(l, media.SendOnly, func(err error) {
+	s.reinvite(l, reoffer(l, media.SendOnly), func(err error) {
 		if err != nil {
 			s.log.Warn("seat: hold not confirmed", "call", l.id, "err", err)
 		}
@@ -316,7 +320,7 @@ func (s *Seat) resume(l *line) {
 	if l == nil {
 		return
 	}
-	s.reinvite(l, media.SendRecv, func(err error) {
+	s.reinvite(l, reoffer(l, media.SendRecv), func(err error) {
 		if err != nil {
 			s.log.Warn("seat: resume not confirmed", "call", l.id, "err", err)
 		}
@@ -336,7 +340,7 @@ func (s *Seat) refresh() {
 		if !l.up || l.call == nil {
 			continue
 		}
-		s.reinvite(l, l.leg.Direction(), func(err error) {
+		s.reinvite(l, l.leg.Refresh, func(err error) {
 			if errors.Is(err, context.DeadlineExceeded) || err == nil {
 				return
 			}

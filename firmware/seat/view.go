@@ -15,11 +15,7 @@ import (
 
 // View is the seat at this moment. Nobody changes it afterwards.
 func (s *Seat) View() panel.View {
-	v := s.view.Load()
-	if v == nil {
-		return panel.View{Seat: s.cfg.Name, Firmware: s.cfg.Firmware, Lang: s.lang, State: panel.SignedOut}
-	}
-	out := *v
+	out := *s.view.Load()
 	out.Headset.MicDB, out.Headset.EarDB = s.pump.Levels()
 	return out
 }
@@ -109,6 +105,16 @@ func (s *Seat) show() {
 		Headset: panel.Headset{Present: s.cfg.Headset.Present(), Muted: st.Muted, Volume: st.Volume},
 		Calls:   []panel.Call{}, Shift: []panel.Item{}, Notice: string(st.Notice),
 	}
+	v.Limits = s.limits()
+	if v.State == panel.BusyState {
+		v.Reason = st.Reason
+	}
+	if st.Phase == agent.Idle && st.Avail == agent.WrapUp {
+		v.Until = s.wall(st.WrapEnd)
+	}
+	if st.ArmedTo != 0 {
+		v.ConfirmUntil = s.wall(st.ArmedTo)
+	}
 	if l := s.lines[st.Call]; l != nil {
 		v.Calls = append(v.Calls, s.callView(l))
 	}
@@ -132,6 +138,20 @@ func (s *Seat) show() {
 	s.view.Store(v)
 	s.watch.tell()
 }
+
+// limits are the policy's figures that the page draws.
+func (s *Seat) limits() panel.Limits {
+	return panel.Limits{
+		HoldCue: int(s.rules.HoldCue.Seconds()), HoldMax: int(s.rules.HoldMax.Seconds()),
+		WrapUp: int(s.rules.WrapUp.Seconds()), WrapUpWarn: int(agent.WrapUpWarn.Seconds()),
+		Rings: s.rules.RONARings, Talk: talkHint,
+		Dial:          len(s.policy.Dial.Internal)+len(s.policy.Dial.Emergency) > 0,
+		BlindTransfer: s.policy.Dial.BlindTransfer,
+	}
+}
+
+// talkHint is when the page hints that a talk is long, seconds, R24.
+const talkHint = 180
 
 func (s *Seat) callView(l *line) panel.Call {
 	c := panel.Call{
