@@ -2,6 +2,7 @@ package soundcard
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -44,7 +45,7 @@ func (c *Card) acquire(ctx context.Context, changed <-chan struct{}) (*stream, d
 			said = a.err.Error()
 			c.log.Debug("headset not opened", "id", c.cfg.Capture, "err", a.err)
 		}
-		wait := time.NewTimer(retry(time.Since(began)))
+		wait := time.NewTimer(retry(time.Since(began), errors.Is(a.err, errAway)))
 		select {
 		case <-wait.C:
 		case <-changed:
@@ -79,11 +80,15 @@ func (c *Card) try() <-chan attempt {
 }
 
 // retry is the pause between two tries, by how long the headset has been away:
-// a jolted plug returns within seconds, a headset taken home tomorrow.
-func retry(away time.Duration) time.Duration {
+// a jolted plug returns within seconds, a headset taken home tomorrow. A device
+// that is there but cannot be opened (busy, no permission) is asked seldom, as
+// the sound libraries lose some memory each time.
+func retry(away time.Duration, absent bool) time.Duration {
 	switch {
 	case away < 5*time.Second:
 		return 100 * time.Millisecond
+	case !absent:
+		return 2 * time.Second
 	case away < time.Minute:
 		return 250 * time.Millisecond
 	}

@@ -21,7 +21,8 @@ type Config struct {
 	// Capture and Playback are ids as List gives them, for example
 	// "hw:CARD=Headset,DEV=0". The virtual backend needs none.
 	Capture, Playback string
-	// PeriodMs is the length of one device period: 5, 10 or 20; 0 means 10.
+	// PeriodMs is the length of one device period, 5 to 40; 0 means 10, and
+	// 20 for the virtual backend, which gains nothing by waking more often.
 	PeriodMs int
 	// EarChannels is 1 or 2 (the same sound on both); 0 means 1, which the
 	// backend spreads over the headset's channels itself.
@@ -45,12 +46,15 @@ var ErrID = errors.New("device id refused")
 func (c *Config) check() error {
 	if c.PeriodMs == 0 {
 		c.PeriodMs = 10
+		if c.Backend == Virtual {
+			c.PeriodMs = 20
+		}
 	}
 	if c.EarChannels == 0 {
 		c.EarChannels = 1
 	}
-	if c.PeriodMs != 5 && c.PeriodMs != 10 && c.PeriodMs != 20 {
-		return fmt.Errorf("sound card period of %d ms: want 5, 10 or 20", c.PeriodMs)
+	if c.PeriodMs < 5 || c.PeriodMs > 40 {
+		return fmt.Errorf("sound card period of %d ms: want 5 to 40", c.PeriodMs)
 	}
 	if c.EarChannels != 1 && c.EarChannels != 2 {
 		return fmt.Errorf("sound card with %d ear channels: want 1 or 2", c.EarChannels)

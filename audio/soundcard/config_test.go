@@ -57,7 +57,7 @@ func TestConfig(t *testing.T) {
 	for _, cfg := range []Config{
 		{},
 		{Backend: "jack"},
-		{Backend: Virtual, PeriodMs: 7},
+		{Backend: Virtual, PeriodMs: 4},
 		{Backend: Virtual, PeriodMs: -10},
 		{Backend: Virtual, EarChannels: 3},
 		{Backend: Virtual, MicFile: "/nonexistent.wav"},

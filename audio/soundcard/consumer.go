@@ -37,7 +37,7 @@ func (k *consumer) init(periodMs int) {
 // start forgets the last stream.
 func (k *consumer) start(s *stream) {
 	k.seen, k.fresh = s, true
-	k.micFill, k.earFill = newFill(0), newFill(k.base)
+	k.micFill, k.earFill = newFill(0, k.base), newFill(k.base, k.base)
 }
 
 // stream returns the headset's stream, or nil.

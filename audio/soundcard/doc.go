@@ -14,7 +14,13 @@
 // monitors of a loudspeaker are refused by New, a lost headset is looked for by
 // the very ids it had, and under PulseAudio the streams carry
 // PA_STREAM_DONT_MOVE (miniaudio sets it for every explicit id), so neither the
-// server nor module-rescue-streams may move them to another microphone.
+// server nor module-rescue-streams may move them to another microphone. Should
+// one be moved nevertheless, it falls silent at once and counts as lost. What an
+// id cannot tell apart is two headsets of one model in one socket.
+//
+// The callbacks are C (callback.c) and enter Go only for a first period: they
+// copy between device and ring and write an eventfd once a frame, on which Wait
+// sleeps in Go's network poller.
 //
 // Backends: "alsa" and "pulse" through malgo (miniaudio, which loads libasound
 // or libpulse at run time), and "virtual", which needs no sound hardware: it

@@ -6,6 +6,7 @@ package soundcard
 type fill struct {
 	target int // samples
 	base   int // the target to come back to
+	much   int // above the target by so much is caught up fast
 	least  int
 	frames int // in this window
 	calm   int // frames since the last underrun
@@ -16,15 +17,16 @@ const (
 	deadband  = 240 // 5 ms
 	window    = 25  // frames: half a second
 	fast      = 2   // frames, as long as much is to be caught up
-	much      = 480 // 10 ms
 	maxTarget = 1920
 	raise     = 240
 	often     = 10 * 50 // frames between underruns that are no accident
 	calmLimit = 20 * 50 // frames without an underrun before the target falls
 )
 
-func newFill(base int) *fill {
-	return &fill{target: base, base: base, least: ringSize, calm: often}
+// newFill makes the controller of a ring whose device has periods of that many
+// samples: by up to one of them the reserve swings by itself.
+func newFill(base, period int) *fill {
+	return &fill{target: base, base: base, much: period, least: ringSize, calm: often}
 }
 
 // next takes the reserve at a frame and the ring's underruns so far, and returns
@@ -43,7 +45,7 @@ func (f *fill) next(reserve int, underruns uint64) int {
 	f.least = min(f.least, reserve)
 	f.frames++
 	off := f.least - f.target
-	hurry := off > much && f.frames >= fast
+	hurry := off > f.much && f.frames >= fast
 	if !hurry && f.frames < window {
 		return 0
 	}

@@ -175,7 +175,7 @@ func TestMicBacklogDrains(t *testing.T) {
 }
 
 func TestTargetRisesAndFalls(t *testing.T) {
-	f := newFill(480)
+	f := newFill(480, 480)
 	f.next(480, 1)
 	if f.target != 480 {
 		t.Errorf("one stall raised the target to %d", f.target)

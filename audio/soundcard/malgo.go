@@ -66,7 +66,9 @@ func (h *hardware) open(mk func() *stream) (*stream, device, error) {
 	if err != nil {
 		s.dead.Store(1)
 		d.close()
-		h.release()
+		if h.cfg.Backend == Pulse {
+			h.release() // the server may be gone
+		}
 		return nil, nil, err
 	}
 	// The context goes with its devices: if one of them hangs, so does it.
@@ -123,7 +125,7 @@ func openContext(backend, server string) (*malgo.AllocatedContext, error) {
 	defer pin.Unpin()
 	if backend == Pulse {
 		if err := probeServer(server); err != nil {
-			return nil, fmt.Errorf("PulseAudio does not answer: %w", err)
+			return nil, fmt.Errorf("%w: PulseAudio does not answer: %w", errAway, err)
 		}
 		b = malgo.BackendPulseaudio
 		cfg.Pulse.PApplicationName = cString(&pin, "deskset")

@@ -13,7 +13,7 @@ import (
 // bench is a card whose devices are played by the test.
 func bench(t testing.TB, channels int) (*Card, *stream) {
 	t.Helper()
-	c, err := New(Config{Backend: Virtual, EarChannels: channels}, quiet)
+	c, err := New(Config{Backend: Virtual, EarChannels: channels, PeriodMs: 10}, quiet)
 	if err != nil {
 		t.Fatal(err)
 	}

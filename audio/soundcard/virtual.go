@@ -28,8 +28,11 @@ type virtual struct {
 // errNotVirtual is what Unplug and Plug say of a real headset.
 var errNotVirtual = errors.New("only a virtual headset can be plugged by software")
 
+// errAway is wrapped when there is nothing to open: to see that costs nothing.
+var errAway = errors.New("headset away")
+
 // errUnplugged is the reason why a device that is not there is not opened.
-var errUnplugged = errors.New("not plugged in")
+var errUnplugged = fmt.Errorf("%w: not plugged in", errAway)
 
 func newVirtual(cfg Config, clk *chanClock, log *slog.Logger) (*virtual, error) {
 	v := &virtual{cfg: cfg, clock: clk, log: log, plugged: make(chan struct{}, 1)}

@@ -138,6 +138,26 @@ func TestVirtualLoop(t *testing.T) {
 	}
 }
 
+func TestVirtualPeriods(t *testing.T) {
+	mic := writeWAV(t, 48000, sine(48000, 440, 48000))
+	for _, ms := range []int{5, 7, 10, 20, 33, 40} {
+		for _, ch := range []int{1, 2} {
+			synctest.Test(t, func(t *testing.T) {
+				c, stop := start(t, Config{Backend: Virtual, MicFile: mic, PeriodMs: ms, EarChannels: ch})
+				defer stop()
+				expect(t, c, Back)
+				loop(t, c, 50)
+				before := c.Stats()
+				heard := loop(t, c, 1000)
+				st := c.Stats()
+				if heard != 1000 || st.EarUnderruns != before.EarUnderruns || st.Slips-before.Slips > 5 {
+					t.Errorf("%d ms, %d channels: %d frames, %+v", ms, ch, heard, st)
+				}
+			})
+		}
+	}
+}
+
 func TestVirtualOnceThenSilence(t *testing.T) {
 	mic := writeWAV(t, 8000, sine(4000, 300, 8000)) // half a second at 8 kHz
 	synctest.Test(t, func(t *testing.T) {

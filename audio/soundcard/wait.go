@@ -9,7 +9,7 @@ import (
 
 const (
 	// grace is how late a frame of the device may be before the monotonic clock
-	// stands in for it.
+	// stands in for it; a period and 10 ms if that is longer.
 	grace = 30 * time.Millisecond
 	// early is how far ahead of the pace a frame of the device may be. More means
 	// that it was stood in for already.
@@ -54,7 +54,7 @@ func (c *Card) Wait(ctx context.Context) error {
 		s := c.cur.Load()
 		limit := p.due
 		if s != nil {
-			limit = limit.Add(grace)
+			limit = limit.Add(max(grace, c.period+10*time.Millisecond))
 		}
 		if time.Now().Before(limit) {
 			p.owed = c.clock.wait(limit)
