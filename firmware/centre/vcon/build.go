@@ -335,21 +335,14 @@ func address(p *Party, s string) {
 	}
 }
 
-// basis is the place of consent and its proof. Until a seat records consent,
-// it holds the basis under which the centre keeps the recording.
+// basis is the place of consent and its proof. Until a seat records consent it
+// holds only the basis under which the centre keeps the recording: nothing is
+// claimed to be granted that nobody has proven.
 func basis(c *Call) map[string]any {
-	at := c.AnswerTime
-	if at == nil {
-		at = c.DialTime
-	}
-	body := map[string]any{
+	return map[string]any{
 		"lawful_basis": c.Basis, "expiration": c.RetainUntil,
 		"purpose_grants": []any{}, "proof_mechanisms": []any{},
 	}
-	if c.Basis == "consent" {
-		body["purpose_grants"] = []any{map[string]any{"purpose": "recording", "granted": true, "granted_at": at}}
-	}
-	return body
 }
 
 func attach(purpose string, at time.Time, body any) (Attachment, error) {
