@@ -29,7 +29,11 @@ func (s *Seat) loop(ctx context.Context, fail <-chan error) error {
 			return err
 		case f := <-s.inbox:
 			f()
-		case e := <-s.uaEvents:
+		case e, ok := <-s.uaEvents:
+			if !ok {
+				s.uaEvents = nil
+				continue
+			}
 			s.sip(e)
 		case e, ok := <-s.cfg.Headsets:
 			if !ok {
@@ -159,7 +163,10 @@ func (s *Seat) shutdown() {
 			return
 		case f := <-s.inbox: // what the calls' goroutines still have to say
 			f()
-		case <-s.uaEvents:
+		case _, ok := <-s.uaEvents:
+			if !ok {
+				s.uaEvents = nil
+			}
 		case <-limit.C:
 			s.log.Error("seat: a recording did not close in time; it is recovered at the next start")
 			return
