@@ -10,10 +10,12 @@ import (
 // TestPhonesTalk bridges two desk phones, with and without transcoding, and
 // compares what each heard with what the other said.
 func TestPhonesTalk(t *testing.T) {
+	t.Parallel()
 	for _, c := range []struct{ a, b string }{
 		{"PCMU", "PCMU"}, {"opus", "opus"}, {"opus", "PCMU"}, {"PCMA", "opus"},
 	} {
 		t.Run(c.a+"-"+c.b, func(t *testing.T) {
+			t.Parallel()
 			p := startPBX(t, nil)
 			a := startPhone(t, p, "201", c.a, phone.Policy{})
 			b := startPhone(t, p, "202", c.b, phone.Policy{})
@@ -23,7 +25,7 @@ func TestPhonesTalk(t *testing.T) {
 			if cb.Number() != "201" || cb.Name() != "Phone 201" {
 				t.Errorf("caller shown as %q %q", cb.Number(), cb.Name())
 			}
-			va, vb := voice(1, 1.2), voice(2, 1.2)
+			va, vb := voice(1, 0.8), voice(2, 0.8)
 			sa, sb := ca.Say(va), cb.Say(vb)
 			wait(t, sa, "end of speech")
 			wait(t, sb, "end of speech")
@@ -34,8 +36,8 @@ func TestPhonesTalk(t *testing.T) {
 			wait(t, keys, "keys")
 			ca.Hangup()
 			wait(t, cb.Done(), "hangup")
-			heardBy(t, cb, va[:48000], 0.75)
-			heardBy(t, ca, vb[:48000], 0.75)
+			heardBy(t, cb, va, 0)
+			heardBy(t, ca, vb, 0)
 			if cb.EndedBy() != phone.Remote {
 				t.Errorf("ended by %s", cb.EndedBy())
 			}
@@ -55,6 +57,7 @@ func TestPhonesTalk(t *testing.T) {
 }
 
 func TestCodesOfFailedCalls(t *testing.T) {
+	t.Parallel()
 	p := startPBX(t, func(c *Config) { c.RingTime = 400 * time.Millisecond })
 	a := startPhone(t, p, "201", "PCMU", phone.Policy{})
 	b := startPhone(t, p, "202", "PCMU", phone.Policy{})
@@ -84,6 +87,7 @@ func TestCodesOfFailedCalls(t *testing.T) {
 }
 
 func TestCancel(t *testing.T) {
+	t.Parallel()
 	p := startPBX(t, nil)
 	a := startPhone(t, p, "201", "PCMU", phone.Policy{})
 	b := startPhone(t, p, "202", "PCMU", phone.Policy{LetRing: true})
@@ -102,14 +106,14 @@ func TestCancel(t *testing.T) {
 }
 
 func TestEchoAndEarlyMedia(t *testing.T) {
+	t.Parallel()
 	p := startPBX(t, nil)
 	a := startPhone(t, p, "201", "opus", phone.Policy{})
 	c := call(t, a, "600")
 	v := voice(3, 1)
 	wait(t, c.Say(v), "end of speech")
-	waitHeard(t, c, 1300*time.Millisecond)
+	heardBy(t, c, v, 0)
 	c.Hangup()
-	heardBy(t, c, v[:40000], 0.8)
 
 	e, err := a.Call(patient(t), "602")
 	if err != nil {
@@ -142,6 +146,7 @@ func waitHeard(t *testing.T, c *phone.Call, d time.Duration) {
 }
 
 func TestHoldBetweenPhones(t *testing.T) {
+	t.Parallel()
 	p := startPBX(t, nil)
 	a := startPhone(t, p, "201", "PCMU", phone.Policy{})
 	b := startPhone(t, p, "202", "opus", phone.Policy{})
@@ -162,8 +167,8 @@ func TestHoldBetweenPhones(t *testing.T) {
 	if rms(held) < 200 {
 		t.Errorf("hold music: rms %.0f", rms(held))
 	}
-	if _, corr := match(secret[:20000], held); corr > 0.3 {
-		t.Errorf("held party heard what was said: %.2f", corr)
+	if found, _ := pieces(secret, held); found > 0 {
+		t.Errorf("held party heard %d pieces of what was said", found)
 	}
 	if err := ca.Resume(patient(t)); err != nil {
 		t.Fatal(err)
@@ -172,13 +177,14 @@ func TestHoldBetweenPhones(t *testing.T) {
 	wait(t, ca.Say(v), "end of speech")
 	w := voice(7, 0.8)
 	wait(t, cb.Say(w), "end of speech")
+	heardBy(t, cb, v, 0)
+	heardBy(t, ca, w, 0)
 	cb.Hangup()
 	wait(t, ca.Done(), "end")
-	heardBy(t, cb, v[:40000], 0.75)
-	heardBy(t, ca, w[:30000], 0.75)
 }
 
 func TestTransfers(t *testing.T) {
+	t.Parallel()
 	p := startPBX(t, nil)
 	a := startPhone(t, p, "201", "PCMU", phone.Policy{})
 	b := startPhone(t, p, "202", "PCMU", phone.Policy{})
@@ -250,10 +256,11 @@ func TestTransfers(t *testing.T) {
 // talk checks that two calls hear each other.
 func talk(t *testing.T, a, b *phone.Call) {
 	t.Helper()
-	va, vb := voice(11, 1), voice(12, 1)
+	va, vb := voice(11, 0.7), voice(12, 0.7)
+	ma, mb := mark(a), mark(b)
 	da, db := a.Say(va), b.Say(vb)
 	wait(t, da, "end of speech")
 	wait(t, db, "end of speech")
-	heardBy(t, b, va[:36000], 0.7)
-	heardBy(t, a, vb[:36000], 0.7)
+	heardBy(t, b, va, mb)
+	heardBy(t, a, vb, ma)
 }

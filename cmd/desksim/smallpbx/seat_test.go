@@ -271,7 +271,6 @@ func (c *seatCall) direct(d seatmedia.Direction) {
 
 // Tick, Agent and Customer make the seat a tap of its own calls: what arrives is
 // kept, so that a slow machine's jitter buffer is not what is tested.
-
 func (s *seat) Tick(int64) {}
 
 func (s *seat) Agent(codec.Codec, []byte, int64) {}
@@ -323,11 +322,4 @@ func (s *seat) arrived(mark int) []int16 {
 	return out
 }
 
-// seatHeard looks for want in what arrived at the seat since mark.
-func seatHeard(t *testing.T, s *seat, want []int16, mark int, atLeast float64) {
-	t.Helper()
-	got := s.arrived(mark)
-	if off, corr := match(want, got); corr < atLeast {
-		t.Errorf("seat: correlation %.2f at %d of %d samples, want %.2f", corr, off, len(got), atLeast)
-	}
-}
+const sendOnly = seatmedia.SendOnly

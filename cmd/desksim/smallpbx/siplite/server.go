@@ -96,29 +96,29 @@ func (in *Incoming) Respond(code int, reason string, body []byte, headers ...sip
 	}
 	msg := in.last
 	in.mu.Unlock()
+	var ackKey string
+	if in.Req.Method == sip.INVITE && code >= 200 && code < 300 {
+		ackKey = inviteKey(in.Req) // before the 200 leaves: its ACK may be quick
+		in.e.mu.Lock()
+		in.e.invites[ackKey] = in
+		in.e.mu.Unlock()
+	}
 	if err := in.Flow.Send(msg); err != nil {
 		in.e.cfg.Log.Debug("response not sent", "code", code, "err", err)
 	}
 	if code >= 200 {
-		in.finish(code, msg)
+		in.finish(msg, ackKey)
 	}
 }
 
 // finish keeps the transaction for repeats, then forgets it.
-func (in *Incoming) finish(code int, msg []byte) {
+func (in *Incoming) finish(msg []byte, ackKey string) {
 	invite := in.Req.Method == sip.INVITE
-	var key string
-	if invite && code < 300 {
-		key = inviteKey(in.Req)
-		in.e.mu.Lock()
-		in.e.invites[key] = in
-		in.e.mu.Unlock()
-	}
 	forget := func() {
 		in.e.mu.Lock()
 		delete(in.e.servers, in.key)
-		if key != "" && in.e.invites[key] == in {
-			delete(in.e.invites, key)
+		if ackKey != "" && in.e.invites[ackKey] == in {
+			delete(in.e.invites, ackKey)
 		}
 		in.e.mu.Unlock()
 	}
