@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto"
 	"crypto/tls"
 	"crypto/x509"
 	"errors"
@@ -20,9 +19,10 @@ import (
 	"deskset/firmware/control"
 	"deskset/firmware/fleet"
 	"deskset/firmware/seat"
-	"deskset/firmware/signed"
 	"deskset/firmware/upload"
 	"deskset/firmware/vault"
+	"deskset/firmware/vault/outbox"
+	"deskset/firmware/walltime"
 )
 
 func runVerb(ctx context.Context, std stdio, args []string) error {
@@ -83,20 +83,23 @@ func runSeat(ctx context.Context, f config.File, id *identity, log *slog.Logger)
 	}
 	defer client.Close()
 
+	clock := walltime.New(time.Now)
+	retire := &retirer{vault: store, clock: clock, log: log}
+	retire.setPolicy(id.policy.Retention)
 	headsets := make(chan seat.HeadsetEvent, 4)
 	s, err := seat.New(seat.Config{
 		Name: id.name, Firmware: version, Lang: f.Language, Policy: id.policy,
 		Keys: board, Lamps: board, Headset: card, Headsets: headsets, Vault: store,
 		Instance: id.instance, Insecure: f.PBX.Insecure, TLS: roots, MediaAddr: addr,
-		Log: log, Now: time.Now,
+		Log: log, Now: time.Now, Trusted: clock.Trusted,
 	})
 	if err != nil {
 		return err
 	}
-	changed, unsubscribe := store.Changed()
-	defer unsubscribe()
+	out := outbox.New(store)
+	defer out.Close()
 	up, err := upload.New(upload.Config{
-		Client: client, Centre: id.centre, Store: uploadStore{store, changed, id.centre}, InCall: s.InCall, Now: time.Now, Log: log,
+		Client: client, Centre: id.centre, Store: learningStore{out, store, clock}, InCall: s.InCall, Now: time.Now, Log: log,
 	})
 	if err != nil {
 		return err
@@ -108,6 +111,7 @@ func runSeat(ctx context.Context, f config.File, id *identity, log *slog.Logger)
 				return err
 			}
 			s.SetPolicy(p)
+			retire.setPolicy(p.Retention)
 			return nil
 		},
 		Hold: func(h fleet.LegalHold) {
@@ -129,6 +133,7 @@ func runSeat(ctx context.Context, f config.File, id *identity, log *slog.Logger)
 
 	services := []service{
 		{"vault", store.Run},
+		{"retention", retire.Run},
 		{"headset", card.Run},
 		{"headset events", func(ctx context.Context) error { return headsetEvents(ctx, card, headsets) }},
 		{"upload", up.Run},
@@ -237,35 +242,4 @@ func pbxRoots(id *identity) (*tls.Config, error) {
 		}
 	}
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
-}
-
-// uploadStore is the vault as the uploader sees it.
-type uploadStore struct {
-	*vault.Vault
-	changed <-chan struct{}
-	centre  crypto.PublicKey
-}
-
-func (u uploadStore) Changed() <-chan struct{} { return u.changed }
-
-func (u uploadStore) List() ([]upload.Recording, error) {
-	var out []upload.Recording
-	for _, e := range u.Vault.List() {
-		if e.State == vault.Sealed {
-			out = append(out, upload.Recording{ID: e.ID, Seq: e.Seq})
-		}
-	}
-	return out, nil
-}
-
-func (u uploadStore) OpenPart(id string, n int, kind fleet.Kind) (upload.Part, error) {
-	return u.Vault.OpenPart(id, n, kind)
-}
-
-func (u uploadStore) Receipted(id string, receipt []byte) error {
-	var r fleet.Receipt
-	if err := signed.Open([]crypto.PublicKey{u.centre}, signed.Receipt, receipt, &r); err != nil {
-		return err
-	}
-	return u.Vault.Receipted(id, receipt, r)
 }
