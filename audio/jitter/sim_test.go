@@ -180,7 +180,7 @@ func send(w network, out *outcome) (pkts []Packet, fastest time.Duration) {
 		fastest = min(fastest, at-spoken)
 		out.needs = append(out.needs, at-spoken)
 		pkts = append(pkts, Packet{ // both numbers wrap early on
-			SSRC: 1, Seq: uint16(65400 + i), TS: uint32(math.MaxUint32 - 90000 + i*int(w.codec.FrameTicks())), Payload: payload, Arrival: at,
+			SSRC: 1, Seq: uint16(65400 + i), TS: uint32(math.MaxUint32-90000) + uint32(i*int(w.codec.FrameTicks())), Payload: payload, Arrival: at,
 		})
 	}
 	for i := range out.needs {

@@ -1,6 +1,7 @@
 package keypad
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -93,7 +94,7 @@ func FuzzKeypad(f *testing.F) {
 		if d := p.Deadline(); d != 0 {
 			t.Fatalf("an hour after the last edge something is still due at %v", d)
 		}
-		if !slices.IsSortedFunc(got, func(a, b Event) int { return int(a.At - b.At) }) {
+		if !slices.IsSortedFunc(got, func(a, b Event) int { return cmp.Compare(a.At, b.At) }) {
 			t.Fatalf("out of order: %s", words(got))
 		}
 		after := map[Kind][]Kind{
