@@ -189,3 +189,8 @@ func (e *Env) Auditor(t testing.TB, name string) *fleet.Client {
 func Log(t testing.TB) *slog.Logger {
 	return slog.New(slog.NewTextHandler(t.Output(), &slog.HandlerOptions{Level: slog.LevelDebug}))
 }
+
+// Default fills in what New would, for an Env of a directory made otherwise.
+func (e *Env) Default(t testing.TB) {
+	e.now, e.log = time.Now, Log(t)
+}
