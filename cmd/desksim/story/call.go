@@ -1,11 +1,13 @@
 package story
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -13,6 +15,7 @@ import (
 	"deskset/audio/pcm"
 	"deskset/cmd/desksim/phone"
 	"deskset/cmd/desksim/rig"
+	"deskset/firmware/centre/vcon"
 	"deskset/firmware/console"
 	"deskset/firmware/panel"
 )
@@ -26,38 +29,6 @@ const speechTime = 20 * time.Second
 // answerGuard is how long the seat takes ANSWER for a press that was meant for
 // what was before.
 const answerGuard = 1050 * time.Millisecond
-
-// SignIn waits for the seat's links and signs the agent in by the page.
-func SignIn(ctx context.Context, t *Teller) (*rig.Page, error) {
-	s := t.Rig.Seat
-	var page *rig.Page
-	err := t.Step("registered at the PBX, connected to the centre", func() error {
-		_, err := s.Await(ctx, "both links", 20*time.Second, func(v panel.View) bool { return v.Links.PBX && v.Links.Centre && v.Headset.Present })
-		return err
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = t.Step("page paired by the HELP key on the desk", func() error {
-		if page, err = rig.NewPage(s); err != nil {
-			return err
-		}
-		return page.Pair(ctx, s)
-	})
-	if err != nil {
-		return nil, err
-	}
-	err = t.Step("agent signs in, beacon green", func() error {
-		if err := page.Do(ctx, console.Action{Kind: console.SignIn, Agent: Agent}); err != nil {
-			return err
-		}
-		if err := s.AwaitState(ctx, panel.Ready, 5*time.Second); err != nil {
-			return err
-		}
-		return s.Lamp(ctx, panel.Beacon, panel.Green)
-	})
-	return page, err
-}
 
 // Answer lets the customer call a target and the agent press ANSWER.
 func Answer(ctx context.Context, t *Teller, target string) (call *phone.Call, err error) {
@@ -82,11 +53,10 @@ func Answer(ctx context.Context, t *Teller, target string) (call *phone.Call, er
 		return nil, err
 	}
 	err = t.Step("ANSWER pressed, customer and agent connected", func() error {
-		time.Sleep(answerGuard) // a hand takes longer
-		pressed := time.Now()
-		if err := s.Press(panel.Answer); err != nil {
+		if err := pressAnswer(ctx, t); err != nil {
 			return err
 		}
+		pressed := time.Now()
 		if err := s.AwaitState(ctx, panel.Talking, 10*time.Second); err != nil {
 			return err
 		}
@@ -107,10 +77,10 @@ func Answer(ctx context.Context, t *Teller, target string) (call *phone.Call, er
 // a sealed recording arrives at the centre, which only an offline key opens.
 func Call(ctx context.Context, t *Teller) error {
 	s := t.Rig.Seat
-	page, err := SignIn(ctx, t)
-	if err != nil {
+	if err := t.Ready(ctx); err != nil {
 		return err
 	}
+	page := t.page
 	call, err := Answer(ctx, t, rig.Queue)
 	if err != nil {
 		return err
@@ -258,30 +228,64 @@ func Delivered(ctx context.Context, t *Teller) (id string, err error) {
 	return id, err
 }
 
-// newest is the id of the centre's newest recording.
-func newest(ctx context.Context, t *Teller) (string, error) {
+// summary is one line of the centre's list.
+type summary struct {
+	ID     string `json:"id"`
+	Seat   string `json:"seat"`
+	Seq    uint64 `json:"seq"`
+	End    string `json:"end"`
+	State  string `json:"state"`
+	From   string `json:"from"`
+	To     string `json:"to"`
+	Agent  string `json:"agent"`
+	Answer string `json:"answer_time"`
+}
+
+// list is what the centre holds, newest first.
+func list(ctx context.Context, t *Teller) ([]summary, error) {
 	out, err := t.Rig.Centre.Recordings(ctx)
+	if err != nil {
+		return nil, err
+	}
+	var all []summary
+	if err := json.Unmarshal([]byte(out), &all); err != nil {
+		return nil, fmt.Errorf("recordings list: %w", err)
+	}
+	slices.SortFunc(all, func(a, b summary) int { return cmp.Compare(b.Seq, a.Seq) })
+	return all, nil
+}
+
+// newest is the id of the centre's newest recording of the customer's call.
+func newest(ctx context.Context, t *Teller) (string, error) {
+	all, err := list(ctx, t)
 	if err != nil {
 		return "", err
 	}
-	var list []struct {
-		ID  string `json:"id"`
-		Seq uint64 `json:"seq"`
-	}
-	if err := json.Unmarshal([]byte(out), &list); err != nil {
-		return "", fmt.Errorf("recordings list: %w", err)
-	}
-	var id string
-	var seq uint64
-	for _, r := range list {
-		if r.Seq >= seq {
-			id, seq = r.ID, r.Seq
-		}
-	}
-	if id == "" {
+	if len(all) == 0 {
 		return "", fmt.Errorf("the centre has no recording")
 	}
-	return id, nil
+	return all[0].ID, nil
+}
+
+// records of a recording and of the one before it: a call and its consultation.
+func records(ctx context.Context, t *Teller, id string) (out []vcon.Call, err error) {
+	all, err := list(ctx, t)
+	if err != nil {
+		return nil, err
+	}
+	for i, r := range all {
+		if r.ID != id {
+			continue
+		}
+		for _, r := range all[i:min(i+2, len(all))] {
+			c, err := recordOf(ctx, t, r.ID)
+			if err != nil {
+				return nil, err
+			}
+			out = append(out, c)
+		}
+	}
+	return out, nil
 }
 
 func namesBoth(ctx context.Context, t *Teller, id string) error {

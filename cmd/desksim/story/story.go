@@ -8,8 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"time"
-
-	"deskset/cmd/desksim/rig"
 )
 
 // Step is one thing that was to happen.
@@ -30,7 +28,7 @@ type Report struct {
 
 // Teller plays one story and keeps its report.
 type Teller struct {
-	Rig    *rig.Rig
+	*Stage
 	Say    func(format string, args ...any) // tells a person; may be nil
 	Report Report
 	// Answered is when the agent took the call in hand.
@@ -38,19 +36,19 @@ type Teller struct {
 	note     string
 }
 
-// Story is a thing to tell. It returns the first step's error.
-type Story func(ctx context.Context, t *Teller) error
+// Plot is what a story does. It returns the first step's error.
+type Plot func(ctx context.Context, t *Teller) error
 
 // errStep ends a story.
 var errStep = errors.New("step failed")
 
-// Tell plays a story on a rig.
-func Tell(ctx context.Context, r *rig.Rig, s Story, say func(string, ...any)) Report {
+// Tell plays a story on a stage.
+func Tell(ctx context.Context, st *Stage, plot Plot, say func(string, ...any)) Report {
 	if say == nil {
 		say = func(string, ...any) {}
 	}
-	t := &Teller{Rig: r, Say: say, Report: Report{PBX: r.PBX.Name(), Steps: []Step{}}}
-	err := s(ctx, t)
+	t := &Teller{Stage: st, Say: say, Report: Report{PBX: st.Rig.PBX.Name(), Steps: []Step{}}}
+	err := plot(ctx, t)
 	t.Report.OK = err == nil && len(t.Report.Steps) > 0
 	if err != nil {
 		t.Report.Error = err.Error()

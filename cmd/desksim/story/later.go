@@ -1,0 +1,3 @@
+package story
+
+var network, devices, recordings, badPBX []Story
