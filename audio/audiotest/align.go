@@ -18,16 +18,26 @@ type block struct {
 	alike float64 // normalised correlation there, 0..1
 }
 
-// overall is the lag at which got as a whole is most like want.
+// overall is the lag at which got as a whole is most like want, to a sample or
+// two; it is looked for at half the rate.
 func overall(want, got []float64) int {
-	reach := max(len(want), len(got))
+	w, g := halved(want), halved(got)
+	reach := max(len(w), len(g))
 	best, lag := 0.0, 0
-	for i, c := range correlation(want, got, reach) {
+	for i, c := range correlation(w, g, reach) {
 		if c > best {
-			best, lag = c, i-reach
+			best, lag = c, 2*(i-reach)
 		}
 	}
 	return lag
+}
+
+func halved(s []float64) []float64 {
+	out := make([]float64, len(s)/2)
+	for i := range out {
+		out[i] = s[2*i] + s[2*i+1]
+	}
+	return out
 }
 
 // blocks looks for every stretch of speech on its own, near the overall lag.
@@ -50,6 +60,8 @@ func blocks(want, got []float64, active []bool, lag int) []block {
 }
 
 // near finds w in got around from: the difference to from, and the likeness.
+//
+//go:norace
 func near(w, got []float64, from int) (lag int, alike float64) {
 	g := at(got, from-blockLag, len(w)+2*blockLag)
 	e := 0.0

@@ -15,12 +15,15 @@ const (
 // leakage looks in got for a speaker who does not belong there: other, whose
 // own place in time is at otherLag. It gives the gain of that speaker into got,
 // at the delay where it is greatest, and what gain chance alone would show. own
-// is who belongs there, at ownLag.
+// is who belongs there, at ownLag; ownGain is that speaker's, measured alike: a
+// codec does not keep all of a waveform, of neither of the two.
 //
 // What own's speech explains is first taken away, bin by bin; the rest is
 // whitened with other's spectrum, frames in which little is left count for
 // more, and is correlated with other's speech.
-func leakage(got, own []float64, ownLag int, other []float64, otherLag int) (gain, chance float64) {
+//
+//go:norace
+func leakage(got, own []float64, ownLag int, other []float64, otherLag int) (gain, chance, ownGain float64) {
 	n := len(got)
 	if n < leakSpan/2 {
 		n = leakSpan / 2
@@ -29,7 +32,6 @@ func leakage(got, own []float64, ownLag int, other []float64, otherLag int) (gai
 	g := spectra(got)
 	a := spectra(at(own, -ownLag, n))
 	c := spectra(at(other, -otherLag, n))
-	explain(g, a)
 
 	white := make([]float64, leakFrame/2)
 	top := 0.0
@@ -40,7 +42,7 @@ func leakage(got, own []float64, ownLag int, other []float64, otherLag int) (gai
 		top = max(top, white[k])
 	}
 	if top == 0 {
-		return 0, 0
+		return 0, 0, 0
 	}
 	for k := range white {
 		hz := float64(k) * rate / leakFrame
@@ -50,25 +52,23 @@ func leakage(got, own []float64, ownLag int, other []float64, otherLag int) (gai
 		}
 		white[k] = 1 / math.Sqrt(white[k]+top*1e-5)
 	}
+	whiten(c, white)
+	whiten(a, white)
+	whiten(g, white)
+	before, _ := energy(g)
+	explain(g, a)
+	mean, energies := energy(g)
+	if all, _ := energy(a); all > 0 {
+		ownGain = math.Sqrt(max(0, before-mean) / all)
+	}
+	if mean <= before*1e-12 {
+		return 0, 0, ownGain // own explains everything
+	}
 	weights := make([]float64, len(g))
-	energies := make([]float64, len(g))
-	mean := 0.0
 	for t, f := range g {
-		for k, w := range white {
-			f[k] *= complex(w, 0)
-			c[t][k] *= complex(w, 0)
-			energies[t] += norm2(f[k])
-		}
-		mean += energies[t]
-	}
-	if mean == 0 {
-		return 0, 0 // own explains everything
-	}
-	mean /= float64(len(g))
-	for t := range g {
 		weights[t] = 1 / (energies[t] + mean*1e-4)
-		for k := range white {
-			g[t][k] *= complex(weights[t], 0)
+		for k := range f {
+			f[k] *= complex(weights[t], 0)
 		}
 	}
 	r, s := together(g, n), together(c, n)
@@ -81,7 +81,7 @@ func leakage(got, own []float64, ownLag int, other []float64, otherLag int) (gai
 	for i := range square {
 		square[i] = s[i] * s[i]
 		t, k := i/leakHop, i%leakHop // under the end of frame t and the beginning of the next
-		in := sine(k)
+		in := sine[k]
 		weight[i] = weights[t]*(1-in*in) + weights[min(t+1, len(weights)-1)]*in*in
 	}
 	den := correlation(square, weight, reach)
@@ -99,19 +99,47 @@ func leakage(got, own []float64, ownLag int, other []float64, otherLag int) (gai
 			chance = max(chance, v)
 		}
 	}
-	return gain, chance
+	return gain, chance, ownGain
 }
 
+// whiten scales the lower half of each spectrum by w.
+//
+//go:norace
+func whiten(frames [][]complex128, w []float64) {
+	for _, f := range frames {
+		for k, v := range w {
+			f[k] *= complex(v, 0)
+		}
+	}
+}
+
+// energy is that of the lower half of each spectrum, and its mean.
+//
+//go:norace
+func energy(frames [][]complex128) (mean float64, each []float64) {
+	each = make([]float64, len(frames))
+	for t, f := range frames {
+		for _, v := range f[:leakFrame/2] {
+			each[t] += norm2(v)
+		}
+		mean += each[t] / float64(len(frames))
+	}
+	return mean, each
+}
+
+//go:norace
 func norm2(x complex128) float64 { return real(x)*real(x) + imag(x)*imag(x) }
 
 // spectra are the frames of s, each half over the next, with a sine window on
 // the way there and (together) back.
+//
+//go:norace
 func spectra(s []float64) [][]complex128 {
 	var out [][]complex128
 	for from := -leakHop; from < len(s); from += leakHop {
 		x := make([]complex128, leakFrame)
 		for i, v := range at(s, from, leakFrame) {
-			x[i] = complex(v*sine(i), 0)
+			x[i] = complex(v*sine[i], 0)
 		}
 		fft(x, false)
 		out = append(out, x)
@@ -119,9 +147,17 @@ func spectra(s []float64) [][]complex128 {
 	return out
 }
 
-func sine(i int) float64 { return math.Sin(math.Pi * (float64(i) + 0.5) / leakFrame) }
+// sine is the window.
+var sine = func() (w [leakFrame]float64) {
+	for i := range w {
+		w[i] = math.Sin(math.Pi * (float64(i) + 0.5) / leakFrame)
+	}
+	return w
+}()
 
 // together is the way back. Only the lower half of each spectrum is looked at.
+//
+//go:norace
 func together(frames [][]complex128, n int) []float64 {
 	out := make([]float64, n)
 	x := make([]complex128, leakFrame)
@@ -135,7 +171,7 @@ func together(frames [][]complex128, n int) []float64 {
 		from := (t - 1) * leakHop
 		for i, v := range x {
 			if k := from + i; k >= 0 && k < n {
-				out[k] += real(v) * sine(i) / leakFrame
+				out[k] += real(v) * sine[i] / leakFrame
 			}
 		}
 	}
@@ -143,6 +179,8 @@ func together(frames [][]complex128, n int) []float64 {
 }
 
 // explain takes out of g what a explains, by one complex factor a bin and span.
+//
+//go:norace
 func explain(g, a [][]complex128) {
 	span := leakSpan / leakHop
 	for from := 0; from < len(g); from += span {

@@ -58,15 +58,21 @@ func CompareLegsWith(opt Options, wantAgent, wantCustomer, gotAgent, gotCustomer
 	return r
 }
 
+// leakMargin is added to what is measured, in dB: of a faint second speaker
+// Opus keeps that much less of the waveform.
+const leakMargin = 3
+
 // judgeLeak looks for the other speaker.
 func (r *Report) judgeLeak(lag int, other []float64, otherLag int, o Options) {
-	own := activeRMS(r.got, activity(r.got, frame), frame)
+	heard := activeRMS(r.got, activity(r.got, frame), frame)
+	own := activeRMS(r.want, activity(r.want, frame), frame)
 	loud := activeRMS(other, activity(other, frame), frame)
-	if own < silentRMS || loud < silentRMS {
+	if heard < silentRMS || own < silentRMS || loud < silentRMS {
 		return // said already
 	}
-	gain, chance := leakage(r.got, r.want, lag, other, otherLag)
-	r.LeakDB = round(max(db(gain*loud/own), floorDB))
+	gain, chance, ownGain := leakage(r.got, r.want, lag, other, otherLag)
+	// Where own is not to be found, the whole level stands for it.
+	r.LeakDB = round(max(db(gain*loud/max(ownGain*own, heard/4))+leakMargin, floorDB))
 	switch {
 	case r.LeakDB <= o.MaxLeak:
 	case gain < 2*chance: // no more than any delay shows

@@ -27,6 +27,8 @@ func floats(s []int16) []float64 {
 }
 
 // narrow brings 48 kHz sound into that form.
+//
+//go:norace
 func narrow(s []int16) []float64 {
 	d, err := resample.Whole(s, pcm.Rate, rate)
 	if err != nil {
@@ -56,6 +58,7 @@ func edge(t float64) float64 {
 	return t * t * (3 - 2*t)
 }
 
+//go:norace
 func rms(s []float64) float64 {
 	if len(s) == 0 {
 		return 0

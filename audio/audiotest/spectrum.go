@@ -19,6 +19,8 @@ var hann = func() (w [window]float64) {
 
 // loudness is the spectrum around s[from], in dB of bands evenly spaced on the
 // mel scale.
+//
+//go:norace
 func loudness(s []float64, from int) (out [bands]float64) {
 	var x [window]complex128
 	for i, v := range at(s, from, window) {

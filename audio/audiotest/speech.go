@@ -27,6 +27,9 @@ var voices = []string{
 const (
 	speechRMS = -23.0                  // dBFS, pauses left out
 	pause     = 350 * time.Millisecond // between sentences
+
+	// Bytes of a recording: shorter ones are single words or beeps.
+	shortest, longestFile = 20_000, 1 << 20
 )
 
 // Speech is d of someone speaking, 48 kHz mono, the same for the same speaker
@@ -74,11 +77,13 @@ func sentences(dir string, speaker, want int) []int16 {
 		if strings.Contains(name, "Noise") {
 			continue
 		}
-		s, ok := sentence(name)
-		if !ok {
+		if info, err := os.Stat(name); err != nil || info.Size() < shortest || info.Size() > longestFile {
 			continue
 		}
-		if n++; n%4 == speaker&3 {
+		if n++; n%4 != speaker&3 {
+			continue
+		}
+		if s, ok := sentence(name); ok {
 			out = append(out, s...)
 			out = append(out, make([]int16, samples(pause))...)
 		}
@@ -86,11 +91,8 @@ func sentences(dir string, speaker, want int) []int16 {
 	return out
 }
 
-// sentence is one recording of speech, levelled; short words are left out.
+// sentence is one recording of speech, levelled.
 func sentence(name string) ([]int16, bool) {
-	if info, err := os.Stat(name); err != nil || info.Size() < 20_000 || info.Size() > 1<<20 {
-		return nil, false
-	}
 	f, err := os.Open(name)
 	if err != nil {
 		return nil, false
@@ -104,7 +106,6 @@ func sentence(name string) ([]int16, bool) {
 	if err != nil {
 		return nil, false
 	}
-	// Some prompts are beeps and rings; speech comes and goes in syllables.
 	if pcm.RMS(s) < -60 {
 		return nil, false
 	}

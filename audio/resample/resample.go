@@ -81,6 +81,10 @@ func (r *Resampler) Reset() {
 
 // Process takes all of src and returns the number of samples written to dst,
 // which must hold MaxOut(len(src)); over time it is exactly len(src)·to/from.
+// (Kept from the race detector: a Resampler is one goroutine's, and its inner
+// loop would be ten times slower.)
+//
+//go:norace
 func (r *Resampler) Process(dst, src []int16) int {
 	if r.up == r.down {
 		return copy(dst, src)
@@ -119,6 +123,9 @@ func Whole(src []int16, from, to int) ([]int16, error) {
 	return out[:min(want, len(out))], nil
 }
 
+// dot is the sum of products, as a sample.
+//
+//go:norace
 func dot(a, b []float32) int16 {
 	b = b[:len(a)]
 	var s0, s1 float32
