@@ -70,9 +70,10 @@ func (got unwanted) close() {
 
 func (c *Card) try() <-chan attempt {
 	got := make(chan attempt, 1)
+	clk, _ := c.clock.(*fdClock) // a virtual headset ticks its clock itself
 	go func() {
 		s, dev, err := c.opener.open(func() *stream {
-			return newStream(c.clock.fd(), c.cfg.EarChannels, c.cfg.Backend == ALSA)
+			return newStream(clk, c.cfg.EarChannels, c.cfg.Backend == ALSA)
 		})
 		got <- attempt{s, dev, err}
 	}()

@@ -51,6 +51,17 @@ static uint32_t get(deskset_counters *c, const int16_t *buf, int16_t *out, uint3
 	return n;
 }
 
+// tick counts frames first and looks for a sleeper then; who goes to sleep does
+// it the other way round. All four are sequentially consistent: one sees the other.
+static void tick(deskset_clock *c, uint64_t frames) {
+	__atomic_fetch_add(&c->frames, frames, __ATOMIC_SEQ_CST);
+	if (__atomic_exchange_n(&c->waiting, 0, __ATOMIC_SEQ_CST) == 0)
+		return;
+	const uint64_t one = 1;
+	ssize_t ignored = write(c->fd, &one, sizeof one);
+	(void)ignored; // full means that nobody has read for centuries
+}
+
 // deskset_capture takes n mono samples, at now in ns since the stream's base, and returns how many frames they
 // completed. A frame is counted by what the device recorded, even if the ring
 // had no room for it: the clock must not slow down because nobody listens.
@@ -64,10 +75,8 @@ uint32_t deskset_capture(deskset_stream *s, const int16_t *in, uint32_t n, int64
 	s->partial += n;
 	uint64_t frames = s->partial / deskset_frame;
 	s->partial %= deskset_frame;
-	if (frames > 0 && s->fd >= 0) {
-		ssize_t ignored = write(s->fd, &frames, sizeof frames);
-		(void)ignored; // full means that nobody has read for centuries
-	}
+	if (frames > 0 && s->clock != NULL)
+		tick(s->clock, frames);
 	return (uint32_t)frames;
 }
 

@@ -18,6 +18,15 @@ typedef struct {
 	char pad2[56];
 } deskset_counters;
 
+// The clock of a card: the frames its microphone has completed, and who waits
+// for one. An eventfd is written only for one who does: a headset that lies on
+// the desk between calls wakes nobody but its own threads.
+typedef struct {
+	uint64_t frames;  // not yet taken
+	uint32_t waiting; // somebody sleeps on fd; whoever clears it must write
+	int32_t fd;
+} deskset_clock;
+
 // One opening of the headset, as far as its callbacks touch it. What Go reads or
 // writes at the same time is touched with atomics on both sides.
 typedef struct {
@@ -32,7 +41,7 @@ typedef struct {
 
 	// Set before the devices are started.
 	int64_t base; // CLOCK_MONOTONIC, ns
-	int32_t fd;   // eventfd that is told of each frame, or -1
+	deskset_clock *clock; // that is told of each frame, or NULL
 	int32_t channels, trim;
 
 	// Of the capture thread alone.

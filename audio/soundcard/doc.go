@@ -19,8 +19,9 @@
 // id cannot tell apart is two headsets of one model in one socket.
 //
 // The callbacks are C (callback.c) and enter Go only for a first period: they
-// copy between device and ring and write an eventfd once a frame, on which Wait
-// sleeps in Go's network poller.
+// copy between device and ring and, if Wait sleeps, write an eventfd once a
+// frame. Wait sleeps in Go's network poller on that and on a timerfd, never on a
+// timer of Go's: see fdClock.
 //
 // Backends: "alsa" and "pulse" through malgo (miniaudio, which loads libasound
 // or libpulse at run time), and "virtual", which needs no sound hardware: it

@@ -30,6 +30,7 @@ var _ = [1]int{}[pcm.Frame-C.deskset_frame]
 // freed when neither the devices nor the consumer refer to the stream.
 type stream struct {
 	c        *C.deskset_stream
+	clock    *fdClock // told of each frame by the capture callback, or nil
 	mic, ear *ring.Ring
 	base     time.Time // of lastMic and lastEar
 
@@ -38,14 +39,17 @@ type stream struct {
 	dead, primed, moved, direct   *atomic.Uint32
 }
 
-// newStream makes a stream whose capture callback writes to the eventfd fd, if
-// it is not -1.
-func newStream(fd, channels int, trim bool) *stream {
+// newStream makes a stream whose capture callback tells clk, if it is not nil,
+// of each frame.
+func newStream(clk *fdClock, channels int, trim bool) *stream {
 	c := (*C.deskset_stream)(C.calloc(1, C.sizeof_deskset_stream))
 	if c == nil {
 		panic("soundcard: out of memory") // as Go itself would
 	}
-	c.fd, c.channels = C.int32_t(fd), C.int32_t(channels)
+	c.channels = C.int32_t(channels)
+	if clk != nil {
+		c.clock = clk.c
+	}
 	if trim {
 		c.trim = 1
 	}
@@ -53,7 +57,7 @@ func newStream(fd, channels int, trim bool) *stream {
 	_ = unix.ClockGettime(unix.CLOCK_MONOTONIC, &ts) // cannot fail for this clock
 	c.base = C.int64_t(ts.Nano())
 	s := &stream{
-		c: c, base: time.Now(),
+		c: c, clock: clk, base: time.Now(),
 		mic:       over(&c.mic_buf, &c.mic),
 		ear:       over(&c.ear_buf, &c.ear),
 		micCalls:  (*atomic.Uint64)(unsafe.Pointer(&c.mic_calls)),

@@ -17,7 +17,7 @@ func bench(t testing.TB, channels int) (*Card, *stream) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := newStream(-1, channels, false)
+	s := newStream(nil, channels, false)
 	c.cur.Store(s)
 	return c, s
 }
@@ -88,7 +88,7 @@ func TestMicGapIsSoft(t *testing.T) {
 }
 
 func TestStereoTrimAndDead(t *testing.T) {
-	s := newStream(-1, 2, true)
+	s := newStream(nil, 2, true)
 	if n := s.capture(make([]int16, 960)); n != 0 || s.mic.Len() != 0 {
 		t.Error("the first period of ALSA was taken for sound")
 	}
@@ -143,11 +143,11 @@ func TestOverrunsAreCounted(t *testing.T) {
 func TestStreamMemoryIsFreed(t *testing.T) {
 	c, _ := bench(t, 1)
 	freed := make(chan struct{})
-	s := newStream(-1, 1, false)
+	s := newStream(nil, 1, false)
 	runtime.AddCleanup(s, func(ch chan struct{}) { close(ch) }, freed)
 	c.cur.Store(s)
 	c.WriteEar(make([]int16, 960))
-	c.cur.Store(newStream(-1, 1, false))
+	c.cur.Store(newStream(nil, 1, false))
 	c.WriteEar(make([]int16, 960))
 	s = nil
 	for range 10 {
@@ -194,7 +194,7 @@ func TestWaitOnEventfd(t *testing.T) {
 		t.Errorf("25 frames without a device took %v", d+500*time.Millisecond)
 	}
 	// With a device, its frames wake Wait.
-	s := newStream(c.clock.fd(), 1, false)
+	s := newStream(c.clock.(*fdClock), 1, false)
 	c.cur.Store(s)
 	s.playback(make([]int16, 480))
 	go func() {
