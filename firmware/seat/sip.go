@@ -120,7 +120,12 @@ func (s *Seat) incoming(e sipua.Incoming) {
 	l := s.open(e.Call, true)
 	l.peer, l.name, l.queue, l.offer = e.From, e.Name, e.Queue, e.Offer
 	s.startRecording(l)
-	s.step(agent.Event{Kind: agent.Offered, Call: l.id})
+	// A queue that does not know that the agent is not ready offers again and
+	// again: only a direct call rings then.
+	unready := l.queue != "" && s.state.Avail != agent.Ready
+	if !unready {
+		s.step(agent.Event{Kind: agent.Offered, Call: l.id})
+	}
 	if s.state.Call != l.id {
 		code, why := 486, "busy"
 		switch {
@@ -128,6 +133,8 @@ func (s *Seat) incoming(e sipua.Incoming) {
 			code, why = 480, "nobody is signed in"
 		case s.state.Avail == agent.DND:
 			why = "do not disturb"
+		case unready:
+			why = "not ready for the queue"
 		}
 		_ = e.Call.Reject(code)
 		s.over(l, "seat", why, code)
