@@ -87,7 +87,18 @@ func (p *Page) call(ctx context.Context, method, path string, body []byte) ([]by
 	defer resp.Body.Close()
 	b, err := io.ReadAll(io.LimitReader(resp.Body, 1<<20))
 	if err == nil && resp.StatusCode/100 != 2 {
-		err = fmt.Errorf("page %s: %s: %s", path, resp.Status, bytes.TrimSpace(b))
+		err = refusal(path, resp.Status, b)
 	}
 	return b, err
+}
+
+// refusal is the seat's own *console.Error where the page has one.
+func refusal(path, status string, body []byte) error {
+	var m struct {
+		Error *console.Error `json:"error"`
+	}
+	if json.Unmarshal(body, &m) == nil && m.Error != nil {
+		return fmt.Errorf("page %s: %w", path, m.Error)
+	}
+	return fmt.Errorf("page %s: %s: %s", path, status, bytes.TrimSpace(body))
 }

@@ -81,6 +81,7 @@ func newSmall(cert tls.Certificate, log *slog.Logger) (*small, error) {
 	pbx, err := smallpbx.New(smallpbx.Config{
 		WSS: "127.0.0.1:0", UDP: "127.0.0.1:0", TLS: &tls.Config{Certificates: []tls.Certificate{cert}},
 		Accounts: map[string]string{SeatUser: Password(SeatUser), "102": Password("102"), Customer: Password(Customer), Colleague: Password(Colleague)},
+		Queue:    smallpbx.QueueConfig{Members: []string{SeatUser}, RingTime: 20 * time.Second}, // as Asterisk's
 		Log:      log,
 	})
 	if err != nil {

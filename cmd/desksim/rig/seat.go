@@ -2,10 +2,12 @@ package rig
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"deskset/board/virtual"
@@ -13,10 +15,11 @@ import (
 	"deskset/firmware/console"
 	"deskset/firmware/control"
 	"deskset/firmware/panel"
+	"deskset/firmware/seat"
 )
 
 // pressTime is how long a finger stays on a key.
-const pressTime = 60 * time.Millisecond
+const pressTime = 100 * time.Millisecond
 
 // Seat is one deskset process with its virtual panel.
 type Seat struct {
@@ -82,6 +85,26 @@ func (s *Seat) Log(lines int) string {
 		return ""
 	}
 	return s.proc.Tail(lines)
+}
+
+// Journal is what the seat remembers, as `deskset events` prints it, and its
+// view.
+func (s *Seat) Journal(ctx context.Context) (string, error) {
+	var b strings.Builder
+	err := s.Control.Events(ctx, 0, false, func(e seat.Event) error {
+		fmt.Fprintf(&b, "%6d  %s  %-8s %s\n", e.Seq, e.At.Format("15:04:05.000"), e.Part, e.Text)
+		return nil
+	})
+	if err != nil {
+		return "", err
+	}
+	v, err := s.Control.View(ctx)
+	if err != nil {
+		return "", err
+	}
+	text, err := json.MarshalIndent(v, "", "  ")
+	b.Write(text)
+	return b.String(), err
 }
 
 // Pid of the running process.

@@ -53,10 +53,10 @@ func Answer(ctx context.Context, t *Teller, target string) (call *phone.Call, er
 		return nil, err
 	}
 	err = t.Step("ANSWER pressed, customer and agent connected", func() error {
-		if err := pressAnswer(ctx, t); err != nil {
+		pressed, err := pressAnswer(ctx, t)
+		if err != nil {
 			return err
 		}
-		pressed := time.Now()
 		if err := s.AwaitState(ctx, panel.Talking, 10*time.Second); err != nil {
 			return err
 		}

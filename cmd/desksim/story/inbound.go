@@ -56,10 +56,10 @@ func latePickup(ctx context.Context, t *Teller) error {
 		case <-call.Done():
 			return fmt.Errorf("the call ended: %s", call.Reason())
 		}
-		if err := pressAnswer(ctx, t); err != nil {
+		pressed, err := pressAnswer(ctx, t)
+		if err != nil {
 			return err
 		}
-		pressed := time.Now()
 		if err := t.Rig.Seat.AwaitState(ctx, panel.Talking, 10*time.Second); err != nil {
 			return err
 		}
@@ -225,7 +225,7 @@ func agentHangUp(ctx context.Context, t *Teller) error {
 		return err
 	}
 	err = t.Step("one press: asked again, the customer is still there", func() error {
-		if err := pressAnswer(ctx, t); err != nil {
+		if _, err := pressAnswer(ctx, t); err != nil {
 			return err
 		}
 		v, err := t.Rig.Seat.Await(ctx, "the question", 2*time.Second, func(v panel.View) bool { return v.Notice == "confirm-hangup" })
@@ -241,10 +241,10 @@ func agentHangUp(ctx context.Context, t *Teller) error {
 		return err
 	}
 	err = t.Step("second press: the customer is hung up on", func() error {
-		if err := pressAnswer(ctx, t); err != nil {
+		pressed, err := pressAnswer(ctx, t)
+		if err != nil {
 			return err
 		}
-		pressed := time.Now()
 		if err := ended(ctx, call, 2*time.Second); err != nil {
 			return err
 		}

@@ -3,6 +3,8 @@ package story
 import (
 	"context"
 	"fmt"
+	"os"
+	"path/filepath"
 	"time"
 
 	"deskset/cmd/desksim/phone"
@@ -35,6 +37,18 @@ func Open(ctx context.Context, o rig.Options) (*Stage, error) {
 func (s *Stage) Close() error {
 	s.stop()
 	return s.Rig.Close()
+}
+
+// keepJournal writes down what the seat remembers, for whoever looks into a
+// failure. A seat that does not answer has its log.
+func (s *Stage) keepJournal() {
+	ctx, stop := context.WithTimeout(context.Background(), 2*time.Second)
+	defer stop()
+	text, err := s.Rig.Seat.Journal(ctx)
+	if err != nil {
+		text = err.Error()
+	}
+	_ = os.WriteFile(filepath.Join(s.Rig.Opt.Dir, "seat-journal.txt"), []byte(text), 0o600)
 }
 
 // Ready brings the agent to the beginning of a story: links up, page paired,
@@ -149,11 +163,12 @@ func customerHangsUp(ctx context.Context, t *Teller, c *phone.Call) error {
 // pressAnswer presses the large key, not sooner after the last change than a
 // hand would: for 1 s the seat takes it for a press that was meant for what
 // was before.
-func pressAnswer(ctx context.Context, t *Teller) error {
+func pressAnswer(ctx context.Context, t *Teller) (at time.Time, err error) {
 	v, err := t.Rig.Seat.Control.View(ctx)
 	if err != nil {
-		return err
+		return at, err
 	}
 	time.Sleep(time.Until(v.Since.Add(answerGuard)))
-	return t.Rig.Seat.Press(panel.Answer)
+	at = time.Now()
+	return at, t.Rig.Seat.Press(panel.Answer)
 }

@@ -120,6 +120,9 @@ func (s *Suite) tell(ctx context.Context, st Story, out *Outcome) error {
 	if st.Own == nil {
 		s.stage = nil
 	}
+	if !out.OK {
+		stage.keepJournal()
+	}
 	err := stage.Close()
 	if err != nil || !out.OK {
 		out.Logs = stage.Rig.Opt.Dir
