@@ -1,5 +1,12 @@
 package codec
 
+import "errors"
+
+// ErrNoOpus is what the constructors give in a program built without cgo.
+// Packet inspection and G.711 work there all the same, so programs that never
+// decode can be pure Go.
+var ErrNoOpus = errors.New("opus: this program was built without cgo and has no libopus")
+
 // What an Opus stream of ours is set to until the caller says otherwise.
 const (
 	DefaultBitrate    = 24000 // bit/s

@@ -116,10 +116,7 @@ func TestHasFEC(t *testing.T) {
 func FuzzPacket(f *testing.F) {
 	f.Add([]byte{1 << 3, 1, 2, 3})
 	f.Add([]byte{1<<3 | 3, 0x83, 1, 2, 9, 9, 9, 9})
-	d, err := NewOpusDecoder()
-	if err != nil {
-		f.Fatal(err)
-	}
+	_, d := opusPair(f)
 	pcm := make([]int16, MaxSamples)
 	f.Fuzz(func(t *testing.T, b []byte) {
 		var p, q Packet

@@ -73,7 +73,8 @@ const (
 
 // Page makes the page of up to PageSlots slots; agent and customer are equally
 // long, a packet for each slot, nil where none came. Packets must pass Fits.
-// last ends the stream: only then may there be no slot at all. (Packets far
+// last ends the stream: only then may there be no slot at all, for which one is
+// stored as lost, as the end mark needs a packet to stand on. (Packets far
 // larger than speech needs make more than one page, returned together.) After
 // an error nothing has changed.
 func (w *Writer) Page(agent, customer [][]byte, last bool) ([]byte, error) {
@@ -84,6 +85,9 @@ func (w *Writer) Page(agent, customer [][]byte, last bool) ([]byte, error) {
 		return nil, fmt.Errorf("oggopus: page before the head")
 	case len(agent) != len(customer) || len(agent) > PageSlots || len(agent) == 0 && !last:
 		return nil, fmt.Errorf("oggopus: page of %d and %d slots", len(agent), len(customer))
+	}
+	if len(agent) == 0 {
+		agent, customer = make([][]byte, 1), make([][]byte, 1)
 	}
 	toc := w.toc
 	packets := make([][]byte, len(agent))
