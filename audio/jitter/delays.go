@@ -47,10 +47,6 @@ func (d *delays) add(delay, arrival time.Duration) {
 	d.long.add(delay)
 	d.short.add(delay)
 	base := d.base()
-	if d.cfg.Fixed {
-		d.target = base + d.cfg.Start
-		return
-	}
 	if first {
 		d.target, d.last = base+d.cfg.Start, arrival
 		return

@@ -99,7 +99,7 @@ func (b *Buffer) normal() Frame {
 // A whole packet less must still be enough before sound is shortened.
 func (b *Buffer) excess(delay, packet time.Duration) time.Duration {
 	b.recent[b.gets%len(b.recent)] = delay
-	if b.gets++; b.cfg.Fixed || b.gets < len(b.recent) {
+	if b.gets++; b.gets < len(b.recent) {
 		return 0
 	}
 	least := slices.Min(b.recent[:])

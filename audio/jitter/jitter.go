@@ -98,8 +98,6 @@ type Config struct {
 	Min   time.Duration // least; default 15 ms, and rounding adds 10 on average
 	Max   time.Duration // most; default 500 ms
 	Start time.Duration // until the network is known; default 40 ms
-	// Fixed turns adaptation off: the delay is always Start. For comparison.
-	Fixed bool
 }
 
 const (
