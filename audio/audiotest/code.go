@@ -106,6 +106,8 @@ func codeAt(s []int16) int {
 }
 
 // goertzel is the energy of s at a frequency.
+//
+//go:norace
 func goertzel(s []int16, hz float64) float64 {
 	c := 2 * math.Cos(2*math.Pi*hz/pcm.Rate)
 	var a, b float64
