@@ -37,6 +37,7 @@ type asteriskVars struct {
 	RTPStart, RTPEnd int
 	Seats, Phones    []account
 	Customer         account
+	Softphone        account
 	HostAddrs        []string
 }
 
@@ -62,7 +63,7 @@ func newAsterisk(ctx context.Context, root, logs string, cert tls.Certificate) (
 		Dir: a.dir, Modules: strings.TrimPrefix(found[0], root),
 		Seats:    []account{{SeatUser, Password(SeatUser)}, {"102", Password("102")}},
 		Phones:   []account{{Customer, Password(Customer)}, {Colleague, Password(Colleague)}},
-		Customer: account{CustomerNumber, Password(CustomerNumber)}, HostAddrs: hostAddrs(),
+		Customer: account{CustomerNumber, Password(CustomerNumber)}, Softphone: account{Softphone, Password(Softphone)}, HostAddrs: hostAddrs(),
 	}
 	if err := a.ports(); err != nil {
 		return nil, err

@@ -24,6 +24,7 @@ const (
 	SeatUser  = "101"
 	Customer  = "201"
 	Colleague = "202"
+	Softphone = "203" // Asterisk only: SIP over UDP with ICE and DTLS-SRTP
 	Queue     = "700"
 	Echo      = "600"
 	password  = "lab-secret-"
