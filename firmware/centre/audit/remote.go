@@ -68,6 +68,11 @@ func ParseFilter(q url.Values) (Filter, error) {
 			return f, fmt.Errorf("filter %q: %w", k, err)
 		}
 	}
+	for _, t := range []time.Time{f.From, f.To} {
+		if !t.IsZero() && (t.Year() < 2000 || t.Year() > 2200) {
+			return f, fmt.Errorf("filter: there are no recordings of the year %d", t.Year())
+		}
+	}
 	return f, nil
 }
 
