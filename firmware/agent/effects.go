@@ -53,8 +53,8 @@ func effects(a, b State, r Rules) []Effect {
 		}
 		add(Effect{Kind: k})
 	}
-	if af, bf := a.Rec.Failed && a.Rec.On, b.Rec.Failed && b.Rec.On; af != bf {
-		add(Effect{Kind: AlarmRec, On: bf})
+	if a.Rec.Failed != b.Rec.Failed {
+		add(Effect{Kind: AlarmRec, On: b.Rec.Failed})
 	}
 	if a.HelpAt != b.HelpAt {
 		add(Effect{Kind: AskHelp})
@@ -62,7 +62,8 @@ func effects(a, b State, r Rules) []Effect {
 	if !sameLamps(Lamps(a, r), Lamps(b, r)) {
 		add(Effect{Kind: ShowLamps})
 	}
-	if a.Now = b.Now; a != b {
+	rings := a.Rings(r)
+	if a.Now = b.Now; a != b || rings != b.Rings(r) {
 		add(Effect{Kind: ShowView})
 	}
 	return fx

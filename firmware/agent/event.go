@@ -19,7 +19,7 @@ const (
 	KeyFree                    // Key: a stuck one came back
 	SignIn                     // Agent
 	SignOut                    //
-	Want                       // Avail, Reason: asked for on the page
+	Want                       // Avail, Reason: asked for on the page; asking twice is asking once
 	Confirmed                  // Avail: PBX or centre did it
 	Refused                    // Avail: it did not
 	LinkUp                     // registered
@@ -27,10 +27,12 @@ const (
 	Offered                    // Call: an INVITE came
 	Dial                       // Call, Target: an allowed target
 	RingBack                   // Call: first 18x of an outbound call
+	PickedUp                   // Call: the far end took it, media is being agreed
 	CallUp                     // Call: answered, either way; media agreed
 	CallHeld                   // Call
 	CallResumed                // Call
-	CallEnded                  // Call; Code of a refusal, 0 after a talk
+	ResumeBad                  // Call: the PBX keeps the customer on hold
+	CallEnded                  // Call; Code of a failure, 0 after an ordered end
 	AskAnswer                  // the page's keys
 	AskReject                  //
 	AskHangUp                  // twice for a live customer, R27

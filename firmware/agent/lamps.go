@@ -55,7 +55,7 @@ func Lamps(s State, r Rules) map[panel.Lamp]panel.Light {
 		on(panel.LampMute, panel.Steady)
 	}
 	switch {
-	case s.Rec.Failed && s.Phase != Idle:
+	case s.Rec.Failed:
 		on(panel.LampRec, panel.Hz2)
 	case s.RecPaused():
 		on(panel.LampRec, panel.Hz1)
@@ -68,7 +68,7 @@ func Lamps(s State, r Rules) map[panel.Lamp]panel.Light {
 	if l, ok := lampOf(s.Touched); ok { // the edge's own tick: the key is seen
 		on(l, panel.Short)
 	}
-	if s.Stuck != "" {
+	if s.Stuck != "" && s.Phase == Idle { // a fault hides no call
 		beacon(panel.Red, panel.Double)
 	}
 	return m

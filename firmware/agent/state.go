@@ -107,6 +107,7 @@ type State struct {
 	Reason    string       // of Busy, R19; empty: none was given
 	Confirmed Availability // what was last confirmed; the lamp blinks until it is Avail
 	Next      Availability // pressed during a call, takes hold after it; SignedOut: nothing
+	NextWhy   string       // Reason that goes with Next
 	WrapEnd   time.Duration
 
 	Phase    Phase
@@ -138,7 +139,8 @@ type State struct {
 	HelpAt   time.Duration // last call for the supervisor
 }
 
-// Rec is the recording of the call in hand.
+// Rec is the recording of the call in hand. Failed without On is a call that
+// should be recorded and is not.
 type Rec struct {
 	On      bool
 	Failed  bool
@@ -154,11 +156,13 @@ const (
 	MissedRings     Notice = "rona"
 	NoAnswer        Notice = "no-answer"
 	CallFailed      Notice = "call-failed"
+	CallLost        Notice = "call-lost"
 	TransferFailed  Notice = "transfer-failed"
 	TransferDone    Notice = "transferred"
 	NoLine          Notice = "offline"
 	SupervisorAsked Notice = "help-sent"
 	HeadsetGone     Notice = "headset-lost"
+	NotRecorded     Notice = "rec-failed"
 	KeyHeld         Notice = "key-stuck"
 	OnHoldLong      Notice = "hold-max"
 	StillMuted      Notice = "mute-cue"
@@ -259,11 +263,9 @@ func (s State) Deadline(r Rules) time.Duration {
 			soonest(s.WrapEnd - WrapUpWarn)
 			soonest(s.WrapEnd)
 		}
-	case Ringing:
-		soonest(s.RingAt + time.Duration(r.RONARings)*r.RingCycle)
-	case Dialling:
-		if s.RingAt != 0 {
-			soonest(s.RingAt + time.Duration(r.RingBacks)*r.RingCycle)
+	case Ringing, Dialling:
+		if n := s.Rings(r); n > 0 {
+			soonest(s.RingAt + time.Duration(n)*r.RingCycle)
 		}
 	case Held:
 		soonest(s.HeldAt + r.HoldCue)

@@ -1,19 +1,24 @@
 package agent
 
-import "deskset/firmware/panel"
+import (
+	"time"
+
+	"deskset/firmware/panel"
+)
 
 // Step is total: every Event is legal in every State; one that means nothing
 // there changes nothing but the time.
 func Step(s State, e Event, r Rules) (State, []Effect) {
 	next := s
 	next.Now = max(s.Now, e.At)
-	pass(&next, r)
+	pass(&next, s.Now, r)
 	apply(&next, e, r)
 	return next, effects(s, next, r)
 }
 
-// pass lets time act: whatever was due at or before Now happens first.
-func pass(s *State, r Rules) {
+// pass lets time act: whatever came due since before happens first.
+func pass(s *State, before time.Duration, r Rules) {
+	due := func(t time.Duration) bool { return before < t && t <= s.Now }
 	switch s.Phase {
 	case Idle:
 		if s.Avail == WrapUp && s.Now >= s.WrapEnd {
@@ -29,6 +34,14 @@ func pass(s *State, r Rules) {
 		if s.RingAt != 0 && s.Rings(r) > r.RingBacks {
 			s.end(0)
 			s.note(NoAnswer)
+		}
+	case Held:
+		if due(s.HeldAt + r.HoldMax) {
+			s.note(OnHoldLong)
+		}
+	case Talking:
+		if s.Muted && due(s.MutedAt+r.MuteCue) {
+			s.note(StillMuted)
 		}
 	}
 	if s.ArmedTo != 0 && s.Now >= s.ArmedTo {
@@ -71,15 +84,12 @@ func apply(s *State, e Event, r Rules) {
 		}
 	case SignOut:
 		if s.Phase == Idle {
-			s.Agent, s.Next, s.Muted = "", SignedOut, false
+			s.Agent, s.Volume = "", 0 // the next one begins afresh, R34
 			s.avail(SignedOut)
 			s.Confirmed = SignedOut
 		}
 	case Want:
-		want(s, e.Avail, r)
-		if s.Avail == Busy && e.Avail == Busy {
-			s.Reason = e.Reason
-		}
+		want(s, e.Avail, e.Reason, r)
 	case Confirmed:
 		if s.Agent != "" && e.Avail == s.Avail {
 			s.Confirmed = e.Avail
@@ -105,19 +115,32 @@ func apply(s *State, e Event, r Rules) {
 	}
 }
 
-// want is BUSY, ACW, DND or "ready" asked for by key or page.
-func want(s *State, a Availability, r Rules) {
+// want is an availability asked for; in a call it waits for the end.
+func want(s *State, a Availability, why string, r Rules) {
+	if a != Busy {
+		why = ""
+	}
 	switch {
 	case a == SignedOut || s.Agent == "":
 	case s.Phase != Idle:
-		if s.Next == a { // the same key again takes it back
-			a = SignedOut
-		}
-		s.Next = a
-	case s.Avail == a:
-		s.avail(Ready)
+		s.Next, s.NextWhy = a, why
 	default:
-		s.availFor(a, r)
+		if s.Avail != a {
+			s.availFor(a, r)
+		}
+		s.Reason = why
+	}
+}
+
+// toggle is a key of an availability: the same one again takes it back.
+func toggle(s *State, a Availability, r Rules) {
+	switch {
+	case s.Phase != Idle && s.Next == a:
+		s.Next, s.NextWhy = SignedOut, ""
+	case s.Phase == Idle && s.Avail == a:
+		want(s, Ready, "", r)
+	default:
+		want(s, a, "", r)
 	}
 }
 
@@ -129,13 +152,13 @@ func press(s *State, k panel.Key, r Rules) {
 		}
 		answerKey(s)
 	case panel.Busy:
-		want(s, Busy, r)
+		toggle(s, Busy, r)
 	case panel.ACW:
-		want(s, WrapUp, r)
+		toggle(s, WrapUp, r)
 	case panel.DND:
-		want(s, DND, r)
+		toggle(s, DND, r)
 	case panel.Mute:
-		s.Muted = !s.Muted && s.Phase != Idle
+		s.Muted = !s.Muted && (s.Phase.live() || s.Phase == Dialling)
 		s.MutedAt = s.Now
 	case panel.VolUp:
 		s.Volume = min(s.Volume+volumeStep, volumeMax)
@@ -167,8 +190,10 @@ func answerKey(s *State) {
 	case Held:
 		if s.Consult == Idle {
 			s.phase(Resuming)
+		} else {
+			s.back()
 		}
-	case Dialling, Talking:
+	case Dialling, Talking, Holding, Resuming, Transferring:
 		s.hangUp()
 	}
 }
@@ -220,6 +245,7 @@ func line(s *State, e Event, r Rules) {
 		s.Rec = Rec{}
 	case RecFailed:
 		s.Rec.Failed = true
+		s.note(NotRecorded)
 	case RecHealthy:
 		s.Rec.Failed = false
 	case RingBack:
@@ -230,6 +256,11 @@ func line(s *State, e Event, r Rules) {
 		if s.Phase == Answering || s.Phase == Dialling {
 			s.Answered = true
 			s.phase(Talking)
+			s.MutedAt = s.Now
+		}
+	case PickedUp:
+		if s.Phase == Dialling {
+			s.RingAt = 0
 		}
 	case CallHeld:
 		if s.Phase == Holding {
@@ -240,6 +271,12 @@ func line(s *State, e Event, r Rules) {
 		if s.Phase == Resuming {
 			s.HeldAt = 0
 			s.phase(Talking)
+			s.MutedAt = s.Now // the customer hears nothing from here on
+		}
+	case ResumeBad:
+		if s.Phase == Resuming {
+			s.phase(Held)
+			s.note(CallFailed)
 		}
 	case CallEnded:
 		s.over(e, r)
@@ -280,12 +317,7 @@ func line(s *State, e Event, r Rules) {
 			s.phase(Transferring)
 		}
 	case AskBack:
-		if s.Consult != Idle && s.Phase != Transferring {
-			s.Consult, s.ConsultID = Idle, ""
-			if s.Phase == Held {
-				s.phase(Resuming)
-			}
-		}
+		s.back()
 	case TransferOK:
 		if s.Phase == Transferring {
 			s.note(TransferDone)
@@ -311,18 +343,34 @@ func consult(s *State, e Event) {
 		s.ConsultID = e.Call
 	case e.Kind == ConsultUp && s.Consult == Dialling && s.ConsultID == e.Call:
 		s.Consult = Talking
-	case e.Kind == ConsultEnded && s.Consult != Idle && s.ConsultID == e.Call && s.Phase != Transferring:
+	case e.Kind == ConsultEnded && s.Consult != Idle && s.ConsultID == e.Call:
+		// In a transfer the PBX ends it as soon as both are joined.
 		s.Consult, s.ConsultID = Idle, ""
-		if s.Phase != Ending {
+		if s.Phase != Ending && s.Phase != Transferring && e.Code != 0 {
 			s.note(CallFailed)
 		}
 	}
 }
 
+// back ends the consultation and returns to the customer.
+func (s *State) back() {
+	if s.Consult == Idle || s.Phase == Transferring {
+		return
+	}
+	s.Consult, s.ConsultID = Idle, ""
+	if s.Phase == Held {
+		s.phase(Resuming)
+	}
+}
+
 // over closes the call in hand.
 func (s *State) over(e Event, r Rules) {
-	answered, next := s.Answered, s.Next
-	if e.Code != 0 && s.Outbound && !answered && !s.ByAgent {
+	answered, next, why := s.Answered, s.Next, s.NextWhy
+	switch {
+	case e.Code == 0 || s.Phase == Ending:
+	case answered:
+		s.note(CallLost)
+	default:
 		s.note(CallFailed)
 	}
 	s.Phase, s.PhaseAt = Idle, s.Now
@@ -332,11 +380,12 @@ func (s *State) over(e Event, r Rules) {
 	s.Consult, s.ConsultID = Idle, ""
 	s.Muted, s.MutedAt = false, 0
 	s.Rec = Rec{}
-	s.Next = SignedOut
+	s.Next, s.NextWhy = SignedOut, ""
 	switch {
 	case s.Agent == "":
 	case next != SignedOut:
 		s.availFor(next, r)
+		s.Reason = why
 	case answered:
 		s.availFor(WrapUp, r)
 	}

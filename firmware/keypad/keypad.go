@@ -9,6 +9,7 @@
 package keypad
 
 import (
+	"slices"
 	"time"
 
 	"deskset/firmware/panel"
@@ -49,6 +50,7 @@ type Event struct {
 	Kind Kind
 	Key  panel.Key
 	At   time.Duration
+	Long bool // of Release: the key had reached its time before
 }
 
 // Keypad is the state of all keys. The zero value has every key up.
@@ -66,9 +68,13 @@ type key struct {
 }
 
 // Edge takes the level of a key at a moment. Repeating a level does no harm,
-// so a driver may re-read its lines when it fears to have lost an edge.
+// so a driver may re-read its lines when it fears to have lost an edge. A key
+// that the panel does not have is none.
 func (p *Keypad) Edge(k panel.Key, down bool, at time.Duration) []Event {
 	out := p.Tick(at)
+	if !slices.Contains(allKeys, k) {
+		return out
+	}
 	if p.keys == nil {
 		p.keys = make(map[panel.Key]*key)
 	}
@@ -122,15 +128,15 @@ func (x *key) settle(k panel.Key, at time.Duration) []Event {
 	x.down = x.raw
 	if x.down {
 		x.since, x.passed = at, Touch
-		return []Event{{Touch, k, at}}
+		return []Event{{Kind: Touch, Key: k, At: at}}
 	}
 	switch x.passed {
 	case Touch:
-		return []Event{{Untouch, k, at}}
+		return []Event{{Kind: Untouch, Key: k, At: at}}
 	case StuckDown:
-		return []Event{{StuckFree, k, at}}
+		return []Event{{Kind: StuckFree, Key: k, At: at}}
 	default:
-		return []Event{{Release, k, at}}
+		return []Event{{Kind: Release, Key: k, At: at, Long: x.passed == LongPress}}
 	}
 }
 
@@ -166,19 +172,19 @@ func (x *key) pass(k panel.Key, at time.Duration) []Event {
 	if x.down && x.passed == Touch && at >= x.since+Confirm {
 		if x.raw {
 			x.passed = Press
-			out = append(out, Event{Press, k, at})
+			out = append(out, Event{Kind: Press, Key: k, At: at})
 		} else { // up at the moment that counts: nothing happened yet
 			x.down = false
-			out = append(out, Event{Untouch, k, at})
+			out = append(out, Event{Kind: Untouch, Key: k, At: at})
 		}
 	}
 	if h, ok := Holds[k]; ok && x.down && x.raw && x.passed == Press && at >= x.since+h {
 		x.passed = LongPress
-		out = append(out, Event{LongPress, k, at})
+		out = append(out, Event{Kind: LongPress, Key: k, At: at})
 	}
 	if x.down && x.raw && (x.passed == Press || x.passed == LongPress) && at >= x.since+Stuck {
 		x.passed = StuckDown
-		out = append(out, Event{StuckDown, k, at})
+		out = append(out, Event{Kind: StuckDown, Key: k, At: at})
 	}
 	return append(out, x.settle(k, at)...)
 }
