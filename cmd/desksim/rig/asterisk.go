@@ -27,6 +27,7 @@ type asterisk struct {
 	dir  string // of this instance, seen from inside the chroot
 	logs string
 	conf asteriskVars
+	cert tls.Certificate
 	proc *Proc
 }
 
@@ -58,7 +59,7 @@ func newAsterisk(ctx context.Context, root, logs string, cert tls.Certificate) (
 	if err != nil {
 		return nil, err
 	}
-	a := &asterisk{root: root, dir: strings.TrimPrefix(host, root), logs: logs}
+	a := &asterisk{root: root, dir: strings.TrimPrefix(host, root), logs: logs, cert: cert}
 	a.conf = asteriskVars{
 		Dir: a.dir, Modules: strings.TrimPrefix(found[0], root),
 		Seats:    []account{{SeatUser, Password(SeatUser)}, {"102", Password("102")}},
@@ -66,9 +67,6 @@ func newAsterisk(ctx context.Context, root, logs string, cert tls.Certificate) (
 		Customer: account{CustomerNumber, Password(CustomerNumber)}, Softphone: account{Softphone, Password(Softphone)}, HostAddrs: hostAddrs(),
 	}
 	if err := a.ports(); err != nil {
-		return nil, err
-	}
-	if err := a.write(cert); err != nil {
 		return nil, err
 	}
 	return a, a.Restart(ctx)
@@ -108,7 +106,7 @@ func (a *asterisk) ports() error {
 	return nil
 }
 
-func (a *asterisk) write(cert tls.Certificate) error {
+func (a *asterisk) write() error {
 	host := filepath.Join(a.root, a.dir)
 	for _, d := range []string{"etc", "run", "log", "spool", "db"} {
 		if err := os.MkdirAll(filepath.Join(host, d), 0o755); err != nil {
@@ -132,11 +130,11 @@ func (a *asterisk) write(cert tls.Certificate) error {
 			return err
 		}
 	}
-	key, err := x509.MarshalPKCS8PrivateKey(cert.PrivateKey)
+	key, err := x509.MarshalPKCS8PrivateKey(a.cert.PrivateKey)
 	if err != nil {
 		return err
 	}
-	crt := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: cert.Certificate[0]})
+	crt := pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: a.cert.Certificate[0]})
 	if err := os.WriteFile(filepath.Join(host, "etc/pbx.crt"), crt, 0o600); err != nil {
 		return err
 	}
@@ -151,6 +149,9 @@ func (a *asterisk) SIP() string  { return fmt.Sprintf("127.0.0.1:%d", a.conf.SIP
 func (a *asterisk) Restart(ctx context.Context) error {
 	ctx, stop := context.WithTimeout(ctx, 60*time.Second)
 	defer stop()
+	if err := a.write(); err != nil {
+		return err
+	}
 	// The mounts live in a namespace of the process and end with it.
 	const inside = `mount -t proc proc "$0/proc" && mount --bind /dev "$0/dev" && exec chroot "$0" asterisk -C "$1/etc/asterisk.conf" -f`
 	var err error
@@ -172,6 +173,18 @@ func (a *asterisk) Restart(ctx context.Context) error {
 		return fmt.Errorf("%w: %s", err, a.proc.Tail(10))
 	}
 	return nil
+}
+
+func (a *asterisk) SetCert(cert tls.Certificate) { a.cert = cert }
+
+func (a *asterisk) SetPassword(user, password string) {
+	for _, l := range [][]account{a.conf.Seats, a.conf.Phones} {
+		for i := range l {
+			if l[i].User == user {
+				l[i].Password = password
+			}
+		}
+	}
 }
 
 // HangUpAll ends all channels.

@@ -130,3 +130,34 @@ func (c *Centre) fleet(ctx context.Context, args ...string) (string, error) {
 	out, err := output(ctx, nil, c.bin, args...)
 	return strings.TrimSpace(out), err
 }
+
+// Floor waits until the centre shows a seat as online, or not.
+func (c *Centre) Floor(ctx context.Context, seat string, online bool, limit time.Duration) error {
+	ctx, stop := context.WithTimeout(ctx, limit)
+	defer stop()
+	var last string
+	err := poll(ctx, fmt.Sprintf("%s to be online at the centre: %v", seat, online), func() bool {
+		var err error
+		if last, err = c.fleet(ctx, "floor", "--dir", c.Dir, "--json"); err != nil {
+			last = err.Error()
+			return false
+		}
+		var all []struct {
+			Seat   string `json:"seat"`
+			Online bool   `json:"online"`
+		}
+		if json.Unmarshal([]byte(last), &all) != nil {
+			return false
+		}
+		for _, s := range all {
+			if s.Seat == seat {
+				return s.Online == online
+			}
+		}
+		return false
+	})
+	if err != nil {
+		err = fmt.Errorf("%w; it says %s", err, last)
+	}
+	return err
+}

@@ -29,8 +29,11 @@ type Options struct {
 	Backend  string // of an own headset
 	Console  string // address of the panel's page; empty: a free port
 	MicFile  string // virtual only: what the agent says all day
-	Agents   []string
 	Log      *slog.Logger
+
+	// StateSize gives the seat a disk of its own of so many bytes, in memory;
+	// needs root. 0: it shares the machine's.
+	StateSize int64
 }
 
 // Rig is everything, running.
@@ -93,6 +96,11 @@ func Open(ctx context.Context, o Options) (r *Rig, err error) {
 	}
 	if r.Seat, err = newSeat("S-0001", filepath.Join(o.Dir, "seat"), filepath.Join(o.Bin, "deskset"), env, f); err != nil {
 		return r, err
+	}
+	if o.StateSize > 0 {
+		if err = r.Seat.mount(o.StateSize); err != nil {
+			return r, err
+		}
 	}
 	if err = r.Seat.Enrol(ctx, token); err != nil {
 		return r, err
@@ -164,7 +172,7 @@ func (r *Rig) Phone(ctx context.Context, user string, register bool) (*phone.Pho
 func (r *Rig) Close() error {
 	var errs []error
 	if r.Seat != nil {
-		errs = append(errs, r.Seat.Stop())
+		errs = append(errs, r.Seat.Stop(), r.Seat.unmount())
 	}
 	if r.stop != nil {
 		r.stop()

@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"time"
 
 	"deskset/board/virtual"
@@ -32,6 +33,7 @@ type Seat struct {
 	proc    *Proc
 	hand    *virtual.Hand
 	Control *control.Client
+	mounted bool
 }
 
 // newSeat writes the seat's file; nothing runs yet.
@@ -47,6 +49,26 @@ func newSeat(name, dir, bin string, env []string, f config.File) (*Seat, error) 
 	}
 	s := &Seat{Name: name, Dir: dir, File: f, Path: filepath.Join(dir, "deskset.toml"), bin: bin, env: env, Control: control.Dial(f.RunDir)}
 	return s, os.WriteFile(s.Path, text, 0o600)
+}
+
+// mount gives the seat a small disk in memory.
+func (s *Seat) mount(size int64) error {
+	if err := os.MkdirAll(s.File.StateDir, 0o700); err != nil {
+		return err
+	}
+	if err := syscall.Mount("deskset", s.File.StateDir, "tmpfs", 0, fmt.Sprintf("size=%d,mode=0700", size)); err != nil {
+		return fmt.Errorf("mount a small disk: %w", err)
+	}
+	s.mounted = true
+	return nil
+}
+
+func (s *Seat) unmount() error {
+	if !s.mounted {
+		return nil
+	}
+	s.mounted = false
+	return syscall.Unmount(s.File.StateDir, 0)
 }
 
 // Enrol makes the seat's key and fetches its certificate.

@@ -1,3 +1,3 @@
 package story
 
-var network, devices, recordings, badPBX []Story
+var recordings, badPBX []Story

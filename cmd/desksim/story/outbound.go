@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"deskset/audio/pcm"
+	"deskset/cmd/desksim/phone"
 	"deskset/cmd/desksim/rig"
 	"deskset/firmware/console"
 	"deskset/firmware/panel"
@@ -102,6 +103,7 @@ func dialColleague(ctx context.Context, t *Teller) error {
 	if err != nil {
 		return err
 	}
+	p.SetPolicy(phone.Policy{})
 	if err := dial(ctx, t, rig.Colleague); err != nil {
 		return err
 	}

@@ -15,7 +15,7 @@ var transfers = []Story{
 	{Name: "attended", What: "attended transfer: customer and colleague talk, the seat is free", Plot: attended},
 	{Name: "consult-back", What: "ask a colleague, come back to the customer", Plot: consultBack},
 	{Name: "blind", What: "blind transfer to a colleague", Plot: blind},
-	{Name: "blind-refused", What: "a blind transfer that is not taken: back to the customer", Plot: blindRefused},
+	{Name: "blind-refused", What: "a blind transfer that is not taken: the agent is told", Plot: blindRefused},
 }
 
 // consult calls the colleague while the customer is on hold.
@@ -188,8 +188,13 @@ func blindRefused(ctx context.Context, t *Teller) error {
 	if err != nil {
 		return err
 	}
-	err = t.Step("blind transfer to a busy extension: told so, still with the customer", func() error {
-		if err := t.do(ctx, console.Action{Kind: console.TransferBlind, Target: "604"}); err != nil {
+	p, err := t.Colleague(ctx)
+	if err != nil {
+		return err
+	}
+	p.SetPolicy(phone.Policy{Reject: 486})
+	err = t.Step("blind transfer to a busy colleague: told that it failed", func() error {
+		if err := t.do(ctx, console.Action{Kind: console.TransferBlind, Target: rig.Colleague}); err != nil {
 			return err
 		}
 		_, err := t.Rig.Seat.Await(ctx, "the refusal", 10*time.Second, func(v panel.View) bool {
@@ -199,6 +204,12 @@ func blindRefused(ctx context.Context, t *Teller) error {
 	})
 	if err != nil {
 		return err
+	}
+	// Asterisk has given the customer to its dial plan by then, and a dial plan
+	// that ends hangs up; the small PBX keeps the customer with the seat.
+	if ended(ctx, call, time.Second) == nil {
+		t.Say("  this PBX has let the customer go")
+		return agentHangsUp(ctx, t, panel.WrapUp)
 	}
 	if err := t.Step("both hear each other", func() error { return converse(ctx, t, agentPerson(t), customer(call)) }); err != nil {
 		return err
