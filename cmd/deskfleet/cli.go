@@ -13,6 +13,7 @@ import (
 	"os"
 	"strings"
 	"text/tabwriter"
+	"unicode"
 
 	"deskset/firmware/centre"
 	"deskset/firmware/centre/audit"
@@ -262,7 +263,7 @@ func (c *call) source() (audit.Source, crypto.PublicKey, error) {
 // print writes v as JSON with --json, else calls text.
 func (c *call) print(v any, text func(w io.Writer)) error {
 	if !c.json {
-		t := tabwriter.NewWriter(c.out, 0, 0, 2, ' ', 0)
+		t := tabwriter.NewWriter(plain{c.out}, 0, 0, 2, ' ', 0)
 		text(t)
 		return t.Flush()
 	}
@@ -270,6 +271,31 @@ func (c *call) print(v any, text func(w io.Writer)) error {
 	e.SetIndent("", "  ")
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
+}
+
+// plain keeps control characters off a person's terminal: names and reasons
+// come from callers and PBXs.
+type plain struct{ w io.Writer }
+
+func (p plain) Write(b []byte) (int, error) {
+	safe := strings.Map(func(r rune) rune {
+		if r != '\n' && !unicode.IsPrint(r) {
+			return '?'
+		}
+		return r
+	}, string(b))
+	_, err := io.WriteString(p.w, safe)
+	return len(b), err
+}
+
+// oneLine is a value that may not look like two.
+func oneLine(s string) string {
+	return strings.Map(func(r rune) rune {
+		if unicode.IsControl(r) {
+			return '?'
+		}
+		return r
+	}, s)
 }
 
 // secret reads a small file that holds one line, "-" for standard input.

@@ -122,7 +122,7 @@ func runList(ctx context.Context, c *call) error {
 			if !s.Received.IsZero() {
 				received = s.Received.Local().Format(time.DateTime)
 			}
-			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.1f\t%s\t%s\n", s.ID, received, s.Seat, s.Direction, s.From, s.To, s.Agent, s.Seconds, state, until)
+			fmt.Fprintf(w, "%s\t%s\t%s\t%s\t%s\t%s\t%s\t%.1f\t%s\t%s\n", s.ID, received, s.Seat, oneLine(s.Direction), oneLine(s.From), oneLine(s.To), oneLine(s.Agent), s.Seconds, state, until)
 		}
 	})
 }
@@ -164,7 +164,7 @@ func runShow(ctx context.Context, c *call) error {
 }
 
 func (x shown) text(w io.Writer) {
-	line := func(k, format string, a ...any) { fmt.Fprintf(w, "%s\t%s\n", k, fmt.Sprintf(format, a...)) }
+	line := func(k, format string, a ...any) { fmt.Fprintf(w, "%s\t%s\n", k, oneLine(fmt.Sprintf(format, a...))) }
 	line("recording", "%s", x.ID)
 	line("seat", "%s, number %d, %s", x.Seat, x.Seq, x.End)
 	line("state", "%s, %d bytes sealed", x.State, x.Bytes)
@@ -208,7 +208,7 @@ func (x shown) text(w io.Writer) {
 func spans(w io.Writer, what string, all []vcon.Span) {
 	for _, s := range all {
 		text := strings.TrimSpace(strings.Join([]string{s.Leg, s.By, s.Reason}, " "))
-		fmt.Fprintf(w, "%s\t%.3f s to %.3f s %s\n", what, float64(s.FromMs)/1000, float64(s.ToMs)/1000, text)
+		fmt.Fprintf(w, "%s\t%.3f s to %.3f s %s\n", what, float64(s.FromMs)/1000, float64(s.ToMs)/1000, oneLine(text))
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 // A centre that burnt down comes back: the same keys, the seats connect by
 // themselves and take its new policies, and old recordings open.
 func TestBackupAndRestore(t *testing.T) {
+	t.Parallel()
 	for name, pass := range map[string]string{"encrypted": "correct horse", "plain": ""} {
 		t.Run(name, func(t *testing.T) {
 			e := centretest.New(t)
@@ -108,6 +109,7 @@ func TestBackupAndRestore(t *testing.T) {
 
 // A backup is not trusted with where its files go.
 func TestHostileBackups(t *testing.T) {
+	t.Parallel()
 	head := `{"format":"deskset-centre-backup/1","centre":"c","ca_sha256":"","made":"2026-01-01T00:00:00Z"}`
 	for name, entries := range map[string][]tar.Header{
 		"outside":      {{Name: "../evil", Typeflag: tar.TypeReg}},

@@ -53,6 +53,7 @@ func deliver(t *testing.T, e *centretest.Env, s *centretest.Seat, d *centretest.
 // The whole way: enrol, seal, upload, receipt, vCon, export with the offline
 // key, sound compared.
 func TestStory(t *testing.T) {
+	t.Parallel()
 	e := centretest.New(t)
 	s := e.Enrol(t, "S-0001")
 	d := centretest.NewDisk()
@@ -127,6 +128,7 @@ func pitch(s []int16) float64 {
 // Nothing that names a party or opens anything is in the logs, and nothing
 // outside vCons on the centre's disk names a party.
 func TestSecretsStaySecret(t *testing.T) {
+	t.Parallel()
 	var log strings.Builder // slog's handler locks
 	e := centretest.New(t, centretest.LogTo(&log))
 	token := e.Token(t, "S-0001")

@@ -52,6 +52,7 @@ func enrol(t *testing.T, e *centretest.Env, token string, key crypto.Signer) err
 }
 
 func TestTokenIsUsedOnce(t *testing.T) {
+	t.Parallel()
 	e := centretest.New(t)
 	token := e.Token(t, "S-0001")
 	var wg sync.WaitGroup
@@ -80,6 +81,7 @@ func TestTokenIsUsedOnce(t *testing.T) {
 }
 
 func TestTokenExpires(t *testing.T) {
+	t.Parallel()
 	var mu sync.Mutex
 	now := time.Now()
 	e := centretest.New(t, centretest.Clock(func() time.Time { mu.Lock(); defer mu.Unlock(); return now }))
@@ -91,6 +93,7 @@ func TestTokenExpires(t *testing.T) {
 }
 
 func TestWrongTokensAreSlowedDown(t *testing.T) {
+	t.Parallel()
 	e := centretest.New(t)
 	token := e.Token(t, "S-0001")
 	key := newKey(t)
@@ -109,6 +112,7 @@ func TestWrongTokensAreSlowedDown(t *testing.T) {
 // The request's key must be P-256, its signature its own; its names count for
 // nothing; and a bad request does not use the token up.
 func TestCSRRules(t *testing.T) {
+	t.Parallel()
 	e := centretest.New(t)
 	token := e.Token(t, "S-0001")
 	_, ed, err := ed25519.GenerateKey(rand.Reader)
@@ -195,6 +199,7 @@ func raw(t *testing.T, e *centretest.Env, cert *tls.Certificate, method, path st
 }
 
 func TestWhoMayComeIn(t *testing.T) {
+	t.Parallel()
 	e := centretest.New(t)
 	s := e.Enrol(t, "S-0001")
 	const id = "0f8fad5b-d9cb-469f-a165-70867728950e"
@@ -248,6 +253,7 @@ func TestWhoMayComeIn(t *testing.T) {
 }
 
 func TestTLSAndPaths(t *testing.T) {
+	t.Parallel()
 	e := centretest.New(t)
 	roots := x509.NewCertPool()
 	roots.AppendCertsFromPEM(e.CA)

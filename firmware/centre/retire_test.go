@@ -38,6 +38,7 @@ const day = 24 * time.Hour
 // Nothing goes before its date, under a hold, or by a clock that nobody
 // trusts; what goes leaves proof and no person's name.
 func TestDelete(t *testing.T) {
+	t.Parallel()
 	start := time.Now()
 	c := &clock{t: start}
 	e := centretest.New(t, centretest.Clock(c.now))

@@ -21,6 +21,7 @@ import (
 	"deskset/firmware/centre/authority"
 	"deskset/firmware/centre/intake"
 	"deskset/firmware/centre/store"
+	"deskset/firmware/centre/store/fsstore"
 	"deskset/firmware/fleet"
 
 	"golang.org/x/net/netutil"
@@ -58,6 +59,14 @@ func (c *Centre) Serve(ctx context.Context, l net.Listener) error {
 	if err != nil {
 		return errors.Join(err, l.Close())
 	}
+	lock, err := fsstore.TryLock(filepath.Join(c.dir, "serving.lock"))
+	if errors.Is(err, fsstore.ErrLocked) {
+		err = fmt.Errorf("this centre is served by another process already (%w)", err)
+	}
+	if err != nil {
+		return errors.Join(err, l.Close())
+	}
+	defer lock.Close()
 	in, err := c.intake("https://" + net.JoinHostPort(f.Hosts[0], port))
 	if err != nil {
 		return errors.Join(err, l.Close())

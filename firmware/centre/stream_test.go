@@ -3,6 +3,7 @@ package centre_test
 import (
 	"context"
 	"encoding/json"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
@@ -97,6 +98,7 @@ func until(t *testing.T, e *centretest.Env, seat string, ok func(floor.Line) boo
 }
 
 func TestFloorFollowsTheSeat(t *testing.T) {
+	t.Parallel()
 	e := centretest.New(t)
 	s := e.Enrol(t, "S-0001")
 	if l := until(t, e, "S-0001", func(floor.Line) bool { return true }); l.Online || !l.Since.IsZero() {
@@ -122,6 +124,7 @@ func TestFloorFollowsTheSeat(t *testing.T) {
 }
 
 func TestStreamComesBack(t *testing.T) {
+	t.Parallel()
 	e := centretest.New(t)
 	s := e.Enrol(t, "S-0001")
 	ln := stream(t, e, s)
@@ -139,6 +142,7 @@ func TestStreamComesBack(t *testing.T) {
 }
 
 func TestPolicyIsPushed(t *testing.T) {
+	t.Parallel()
 	e := centretest.New(t)
 	s := e.Enrol(t, "S-0001")
 	ln := stream(t, e, s)
@@ -173,6 +177,7 @@ func TestPolicyIsPushed(t *testing.T) {
 }
 
 func TestHoldsReachTheSeat(t *testing.T) {
+	t.Parallel()
 	e := centretest.New(t)
 	s := e.Enrol(t, "S-0001")
 	d := centretest.NewDisk()
@@ -204,6 +209,7 @@ func TestHoldsReachTheSeat(t *testing.T) {
 // What a seat may not say, or says too often, ends the line; the centre stays
 // up.
 func TestHostileStreams(t *testing.T) {
+	t.Parallel()
 	e := centretest.New(t)
 	s := e.Enrol(t, "S-0001")
 	good, err := json.Marshal(fleet.Message{State: &fleet.SeatState{State: "ready"}})
@@ -279,4 +285,40 @@ func TestHostileStreams(t *testing.T) {
 		t.Error("the older line stayed")
 	}
 	until(t, e, "S-0001", func(l floor.Line) bool { return l.Online })
+}
+
+// A seat that hangs, its connection still open, shows offline.
+func TestSilentSeatIsOffline(t *testing.T) {
+	t.Parallel()
+	e := centretest.New(t)
+	s := e.Enrol(t, "S-0001")
+	c, err := s.Client.DialStream(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.CloseNow()
+	on := until(t, e, "S-0001", func(l floor.Line) bool { return l.Online })
+	off := until(t, e, "S-0001", func(l floor.Line) bool { return !l.Online })
+	if d := off.Since.Sub(on.Since); d < 3*time.Second || d > 8*time.Second {
+		t.Errorf("offline after %v", d)
+	}
+}
+
+func TestOneProcessServes(t *testing.T) {
+	t.Parallel()
+	e := centretest.New(t)
+	c, err := centre.Open(e.Dir, time.Now, centretest.Log(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Serve(t.Context(), l); err == nil || !strings.Contains(err.Error(), "by another process") {
+		t.Errorf("served twice: %v", err)
+	}
+	if _, err := centre.Serving(e.Dir); err != nil {
+		t.Errorf("the first one's address is gone: %v", err)
+	}
 }

@@ -222,3 +222,24 @@ func (c *Client) postJSON(ctx context.Context, path string, v, reply any) error 
 	}
 	return nil
 }
+
+// Recording asks what the centre has of one of the seat's recordings, and
+// whether a legal hold stands. Nothing at all is the zero UploadState.
+func (c *Client) Recording(ctx context.Context, id string) (UploadState, error) {
+	var st UploadState
+	b, err := c.Do(ctx, http.MethodGet, PathRec+id, nil, nil, 0)
+	var se *StatusError
+	if errors.As(err, &se) && se.Status == http.StatusNotFound {
+		return st, nil
+	}
+	if err != nil {
+		return st, err
+	}
+	if err := json.Unmarshal(b, &st); err != nil {
+		return UploadState{}, fmt.Errorf("%w: %w", ErrAnswer, err)
+	}
+	return st, nil
+}
+
+// ErrAnswer says that the centre's answer is not understood.
+var ErrAnswer = errors.New("the centre's answer is not understood")

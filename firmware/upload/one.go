@@ -94,17 +94,12 @@ func (u *Uploader) receipt(m *fleet.Manifest, doc, got []byte) error {
 
 // state asks what the centre has. Not found means nothing yet.
 func (u *Uploader) state(ctx context.Context, id string) (fleet.UploadState, error) {
-	var st fleet.UploadState
-	b, err := u.c.Client.Do(ctx, http.MethodGet, fleet.PathRec+id, nil, nil, 0)
-	var se *fleet.StatusError
-	if errors.As(err, &se) && se.Status == http.StatusNotFound {
-		return st, nil
+	st, err := u.c.Client.Recording(ctx, id)
+	if errors.Is(err, fleet.ErrAnswer) {
+		return st, own("ask the state of %s: %w", id, err)
 	}
 	if err != nil {
 		return st, fmt.Errorf("ask the state of %s: %w", id, err)
-	}
-	if err := json.Unmarshal(b, &st); err != nil {
-		return st, own("the centre's state of %s is not understood: %w", id, err)
 	}
 	return st, nil
 }

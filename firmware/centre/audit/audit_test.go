@@ -68,6 +68,7 @@ func path(e *centretest.Env, id, name string) string {
 }
 
 func TestExportFromBothSides(t *testing.T) {
+	t.Parallel()
 	e, _, recs := delivered(t, two)
 	remote := audit.Remote{Client: e.Auditor(t, "li")}
 	for i, rec := range recs {
@@ -128,6 +129,7 @@ func TestExportFromBothSides(t *testing.T) {
 }
 
 func TestWrongKeys(t *testing.T) {
+	t.Parallel()
 	e, _, recs := delivered(t, two)
 	id := recs[0].Manifest.ID
 	stranger, err := sealed.GenerateKey(sealed.Offline)
@@ -149,6 +151,7 @@ func TestWrongKeys(t *testing.T) {
 // Each byte counts: what a disk or a hand changed after the receipt is found,
 // and the rest is still exported.
 func TestDamageAfterTheReceipt(t *testing.T) {
+	t.Parallel()
 	e, _, recs := delivered(t, two)
 	id := recs[0].Manifest.ID
 	verify := func() audit.Verified {
@@ -206,6 +209,7 @@ func TestDamageAfterTheReceipt(t *testing.T) {
 }
 
 func TestGapsAreNamed(t *testing.T) {
+	t.Parallel()
 	e, _, _ := delivered(t, func(s *centretest.Seat) []centretest.Spec {
 		a, b := centretest.SpecFor(s, 2), centretest.SpecFor(s, 5)
 		a.Seconds, b.Seconds = 0, 0

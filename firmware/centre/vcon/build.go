@@ -27,9 +27,26 @@ type Input struct {
 	RetainUntil time.Time
 }
 
+// maxJSON bounds a vCon, in bytes: a signed one must fit signed.MaxSize.
+const maxJSON = 2 << 20
+
 // Build makes the vCon. Facts may be missing at any place: a recovered
-// recording gives what is there.
+// recording gives what is there. More facts than a vCon holds are left out,
+// with a word: the sealed ones are kept.
 func Build(in Input) (VCon, error) {
+	var v VCon
+	for _, limit := range []int{5000, 100, 0} {
+		var size int
+		var err error
+		if v, size, err = build(in, limit); err != nil || size <= maxJSON {
+			return v, err
+		}
+	}
+	return v, fmt.Errorf("vCon of %s: it does not fit", in.Manifest.ID)
+}
+
+// build takes at most limit facts of each kind, and says how large it became.
+func build(in Input, limit int) (VCon, int, error) {
 	b := builder{in: in}
 	b.call = Call{
 		Format: CallFormat, Recording: in.Manifest.ID, Seat: in.Manifest.Seat, Seq: in.Manifest.Seq,
@@ -37,11 +54,49 @@ func Build(in Input) (VCon, error) {
 		Parts: in.Parts, ManifestSHA: in.ManifestSHA, Problems: in.Problems,
 		Received: in.Received.UTC(), RetainUntil: in.RetainUntil.UTC(),
 	}
+	seen, left := map[record.Kind]int{}, 0
 	for _, f := range in.Facts {
+		kind := f.Kind
+		if !known[kind] {
+			kind = ""
+		}
+		if seen[kind]++; seen[kind] > limit {
+			left++
+			continue
+		}
 		b.fact(f)
 	}
+	if left > 0 {
+		b.call.Problems = append(slices.Clone(in.Problems), fmt.Sprintf("%d facts are left out here: there are more than a record holds", left))
+	}
 	b.closeSpans()
-	return b.vcon()
+	v, err := b.vcon()
+	if err != nil {
+		return v, 0, err
+	}
+	j, err := json.Marshal(v)
+	if err != nil {
+		return v, 0, fmt.Errorf("vCon of %s: %w", in.Manifest.ID, err)
+	}
+	return v, len(j), nil
+}
+
+// known are the kinds that have a place of their own.
+var known = map[record.Kind]bool{
+	record.Offered: true, record.Answered: true, record.Codec: true, record.Held: true, record.Resumed: true,
+	record.Muted: true, record.Unmuted: true, record.Paused: true, record.Unpaused: true, record.DTMF: true,
+	record.Transferred: true, record.Gap: true, record.Transcoded: true, record.HeadsetLost: true,
+	record.HeadsetBack: true, record.Quality: true, record.Released: true,
+}
+
+// maxText bounds one text of a fact, in bytes.
+const maxText = 256
+
+func clip(s string) string {
+	if len(s) > maxText {
+		return strings.ToValidUTF8(s[:maxText], "")
+	}
+	return s
 }
 
 type builder struct {
@@ -54,6 +109,9 @@ type builder struct {
 }
 
 func (b *builder) fact(f record.Fact) {
+	for _, s := range []*string{&f.Direction, &f.From, &f.To, &f.Queue, &f.CallID, &f.Agent, &f.Seat, &f.Basis, &f.By, &f.Leg, &f.Text, &f.Clock, (*string)(&f.Kind)} {
+		*s = clip(*s)
+	}
 	at := f.At.UTC()
 	c := &b.call
 	c.LastFact = &at

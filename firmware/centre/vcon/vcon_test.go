@@ -141,6 +141,44 @@ func TestSignAndOpen(t *testing.T) {
 	}
 }
 
+// However many facts a seat sends, and however large, there is a vCon that can
+// be signed, with the numbers in it.
+func TestTooManyFacts(t *testing.T) {
+	_, key, err := ed25519.GenerateKey(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("<", 1000)
+	for name, x := range map[string]record.Fact{
+		"gaps":    {At: at(5), Ms: 5, UntilMs: 6, Kind: record.Gap, Leg: long, Text: long},
+		"holds":   {At: at(5), Ms: 5, Kind: record.Held, Text: long, By: long, Leg: long},
+		"strange": {At: at(5), Ms: 5, Kind: record.Kind("strange" + long), Text: long, From: long, To: long, Queue: long, CallID: long},
+	} {
+		facts := outbound[:2:2]
+		for i := range 30_000 {
+			facts = append(facts, x)
+			if x.Kind == record.Held {
+				facts = append(facts, record.Fact{At: at(6), Ms: 6, Kind: record.Resumed})
+			}
+			if i%100 == 0 {
+				facts = append(facts, record.Fact{At: at(7), Ms: 7, Kind: record.Muted, Text: long})
+			}
+		}
+		v, err := vcon.Build(input(facts...))
+		if err != nil {
+			t.Fatal(err)
+		}
+		doc, err := vcon.Sign(key, nil, v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, c, _, err := vcon.Open(key.Public(), doc)
+		if err != nil || c.To != "+8613900001234" || len(c.Problems) != 1 || len(doc) > 4<<20 {
+			t.Errorf("%s: %d bytes, %v, %q", name, len(doc), err, c.Problems)
+		}
+	}
+}
+
 // Facts in any order, twice, or missing make a vCon all the same, whose spans
 // lie within the recording.
 func FuzzBuild(f *testing.F) {
