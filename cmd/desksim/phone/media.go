@@ -159,6 +159,10 @@ func (m *media) next(frame []int16) { // with m.mu
 	}
 }
 
+// maxLag is how late a frame may be and still be made up for by sending faster. A
+// machine that stalled for longer pauses, as a phone does, and does not burst.
+const maxLag = 400 * time.Millisecond
+
 // send paces the outgoing stream: frame k is due at start + k*20 ms, whenever
 // the one before was really sent, so that nothing drifts.
 func (m *media) send(ctx context.Context) {
@@ -177,6 +181,13 @@ func (m *media) send(ctx context.Context) {
 		case <-timer.C:
 		case <-ctx.Done():
 			return
+		}
+		if lag := time.Since(start) - time.Duration(k)*frameTime; lag > maxLag {
+			for range int64(lag / frameTime) {
+				k++
+				m.said.silence()
+			}
+			h.Marker = true
 		}
 		m.mu.Lock()
 		if m.closed {

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"deskset/audio/codec"
+	"deskset/cmd/desksim/smallpbx/rtplite"
 )
 
 // voice is a made vowel whose pitch and loudness wander: it matches itself at one
@@ -153,5 +154,41 @@ func TestDirectCall(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestImpairedCall: what a bad network does to the packets is seen at the other
+// end, and the time line there still holds the speech in its place.
+func TestImpairedCall(t *testing.T) {
+	t.Parallel()
+	b := start(t, Config{User: "202", Codec: "PCMU"})
+	a := start(t, Config{User: "201", Codec: "PCMU", PBX: b.Addr(), Impair: rtplite.Impairment{
+		DropEvery: 10, Jitter: 15 * time.Millisecond, JumpAfter: 400 * time.Millisecond, JumpTicks: 8000 * 20,
+		NewSSRCAfter: 900 * time.Millisecond}})
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	defer cancel()
+	ca, err := a.Call(ctx, "202")
+	if err != nil {
+		t.Fatal(err)
+	}
+	cb := <-b.Incoming()
+	if err := ca.Wait(ctx); err != nil {
+		t.Fatal(err)
+	}
+	v := voice(4, 1.6)
+	<-ca.Say(v)
+	ca.Hangup()
+	<-cb.Done()
+	st := cb.Stats()
+	if st.SSRCs != 2 || st.Reanchored != 2 {
+		t.Errorf("%+v", st)
+	}
+	said, start := ca.Said()
+	if len(said) < len(v) || start.IsZero() {
+		t.Errorf("said %d samples from %v", len(said), start)
+	}
+	got, _ := cb.Heard()
+	if n := len(got) - len(said); n < -12000 || n > 12000 {
+		t.Errorf("heard %d samples of %d", len(got), len(said))
 	}
 }

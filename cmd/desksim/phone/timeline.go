@@ -42,9 +42,16 @@ type timeline struct {
 	st     Stats
 
 	packets []placed
-	sorted  bool
 	anchor  anchor
 	last    time.Time
+
+	// What has been decoded: out, of the first done packets. A late packet that
+	// belongs before them throws it away.
+	out    []int16
+	done   int
+	dec    codec.Decoder
+	stream int
+	buf    []int16
 
 	raw []int16 // of a timeline that is written as PCM
 }
@@ -126,11 +133,18 @@ func (t *timeline) put(p *rtp.Packet, now time.Time) {
 		t.st.MaxGap = max(t.st.MaxGap, now.Sub(t.last))
 	}
 	t.last = now
-	if n := len(t.packets); n > 0 && t.packets[n-1].at >= at {
-		t.st.Late++
-		t.sorted = false
+	q := placed{at, c, t.anchor.id, slices.Clone(p.Payload)}
+	i := len(t.packets)
+	for i > 0 && t.packets[i-1].at > at {
+		i--
 	}
-	t.packets = append(t.packets, placed{at, c, t.anchor.id, slices.Clone(p.Payload)})
+	if i < len(t.packets) {
+		t.st.Late++
+		if i < t.done {
+			t.out, t.done, t.dec = t.out[:0], 0, nil
+		}
+	}
+	t.packets = slices.Insert(t.packets, i, q)
 }
 
 // place gives the packet's position.
@@ -194,42 +208,43 @@ func (t *timeline) silence() {
 	t.mu.Unlock()
 }
 
-// render decodes the whole time line.
+// render is the whole time line so far.
 func (t *timeline) render() ([]int16, time.Time) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.raw != nil {
 		return slices.Clone(t.raw), t.start
 	}
-	if !t.sorted {
-		slices.SortStableFunc(t.packets, func(a, b placed) int { return int(a.at - b.at) })
-		t.sorted = true
+	for _, p := range t.packets[t.done:] {
+		t.done++
+		t.decode(p)
 	}
-	var out []int16
-	var dec codec.Decoder
-	stream := -1
-	buf := make([]int16, codec.MaxSamples)
-	for _, p := range t.packets {
-		if p.stream != stream {
-			d, err := p.codec.NewDecoder()
-			if err != nil {
-				continue
-			}
-			dec, stream = d, p.stream
-		}
-		if gap := p.at - int64(len(out)); gap > 0 {
-			out = conceal(out, dec, gap)
-		}
-		n, err := dec.Decode(buf, p.payload)
+	return slices.Clone(t.out), t.start
+}
+
+// decode appends one packet, in the order of the time line.
+func (t *timeline) decode(p placed) {
+	if t.dec == nil || p.stream != t.stream {
+		d, err := p.codec.NewDecoder()
 		if err != nil {
-			continue
+			return
 		}
-		// A packet that overlaps what stands (a duplicate, a jump back by a
-		// few samples) gives only what is new.
-		skip := min(int64(len(out))-p.at, int64(n))
-		out = append(out, buf[max(skip, 0):n]...)
+		t.dec, t.stream = d, p.stream
 	}
-	return out, t.start
+	if t.buf == nil {
+		t.buf = make([]int16, codec.MaxSamples)
+	}
+	if gap := p.at - int64(len(t.out)); gap > 0 {
+		t.out = conceal(t.out, t.dec, gap)
+	}
+	n, err := t.dec.Decode(t.buf, p.payload)
+	if err != nil {
+		return
+	}
+	// A packet that overlaps what stands (a duplicate, a jump back by a few
+	// samples) gives only what is new.
+	skip := min(int64(len(t.out))-p.at, int64(n))
+	t.out = append(t.out, t.buf[max(skip, 0):n]...)
 }
 
 // conceal appends gap samples: the decoder's guess for a moment, then silence.

@@ -180,9 +180,9 @@ func pieces(want, got []int16) (found, of int) {
 // heard waits until most of want is found in what get returns.
 func heard(t *testing.T, who string, want []int16, get func() []int16) {
 	t.Helper()
-	tick := time.NewTicker(100 * time.Millisecond)
+	tick := time.NewTicker(250 * time.Millisecond)
 	defer tick.Stop()
-	end := time.Now().Add(5 * time.Second)
+	end := time.Now().Add(patience)
 	for {
 		got := get()
 		found, of := pieces(want, got)

@@ -49,7 +49,7 @@ func (c *core) newLeg(user, name string, webRTC bool) (*leg, error) {
 	l := &leg{c: c, user: user, name: name, done: make(chan struct{}), hold: rtplite.SendRecv}
 	var err error
 	if webRTC {
-		l.media, err = newRTCMedia(c.mediaIP, c.cfg.Codecs, l.received)
+		l.media, err = newRTCMedia(c.mediaIP, c.cfg, l.received, l.mediaFailed)
 	} else {
 		l.media, err = newPlainMedia(c.mediaIP, c.cfg.Codecs, l.received)
 	}
@@ -68,6 +68,12 @@ func (c *core) newLeg(user, name string, webRTC bool) (*leg, error) {
 		return nil, ErrNotRunning
 	}
 	return l, nil
+}
+
+// mediaFailed ends the call of a seat that is not there any more. It waits for
+// nothing: pion calls it.
+func (l *leg) mediaFailed() {
+	l.c.start(func() { l.hangup("its media is gone") })
 }
 
 // received takes one RTP packet from the leg's peer.

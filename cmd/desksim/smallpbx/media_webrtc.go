@@ -10,6 +10,7 @@ import (
 	"regexp"
 	"strconv"
 	"sync"
+	"time"
 
 	"deskset/audio/codec"
 	"deskset/cmd/desksim/smallpbx/rtplite"
@@ -35,8 +36,11 @@ type rtcMedia struct {
 	ok     bool
 }
 
-func newRTCMedia(ip netip.Addr, codecs []codec.Codec, got onPacket) (*rtcMedia, error) {
-	api, err := rtcAPI(ip, codecs)
+// newRTCMedia makes one; failed is called, on a goroutine of its own, when the
+// connection is lost for good (the peer's process died).
+func newRTCMedia(ip netip.Addr, cfg Config, got onPacket, failed func()) (*rtcMedia, error) {
+	codecs := cfg.Codecs
+	api, err := rtcAPI(ip, codecs, cfg.MediaTimeout)
 	if err != nil {
 		return nil, fmt.Errorf("WebRTC: %w", err)
 	}
@@ -50,6 +54,11 @@ func newRTCMedia(ip netip.Addr, codecs []codec.Codec, got onPacket) (*rtcMedia, 
 		pc.Close()
 		return nil, fmt.Errorf("WebRTC: %w", err)
 	}
+	pc.OnConnectionStateChange(func(s webrtc.PeerConnectionState) {
+		if s == webrtc.PeerConnectionStateFailed {
+			failed()
+		}
+	})
 	pc.OnTrack(func(t *webrtc.TrackRemote, _ *webrtc.RTPReceiver) {
 		m.spawn(func() { readTrack(t, got) })
 	})
@@ -65,7 +74,7 @@ func newRTCMedia(ip netip.Addr, codecs []codec.Codec, got onPacket) (*rtcMedia, 
 }
 
 // rtcAPI has audio only, RTCP reports only, and one address to be found at.
-func rtcAPI(ip netip.Addr, codecs []codec.Codec) (*webrtc.API, error) {
+func rtcAPI(ip netip.Addr, codecs []codec.Codec, timeout time.Duration) (*webrtc.API, error) {
 	var me webrtc.MediaEngine
 	register := func(mime string, clock uint32, channels uint16, fmtp string, pt webrtc.PayloadType) error {
 		return me.RegisterCodec(webrtc.RTPCodecParameters{
@@ -92,6 +101,7 @@ func rtcAPI(ip netip.Addr, codecs []codec.Codec) (*webrtc.API, error) {
 	se.SetNetworkTypes([]webrtc.NetworkType{webrtc.NetworkTypeUDP4})
 	se.SetIncludeLoopbackCandidate(true)
 	se.SetIPFilter(func(a net.IP) bool { b, _ := netip.AddrFromSlice(a); return b.Unmap() == ip })
+	se.SetICETimeouts(timeout/3, timeout-timeout/3, min(2*time.Second, timeout/6))
 	se.DisableCloseByDTLS(true) // the call ends by BYE
 	if err := errors.Join(errs...); err != nil {
 		return nil, err

@@ -77,7 +77,10 @@ type Config struct {
 	// Codecs in order of preference; nil is Opus, PCMU, PCMA.
 	Codecs []codec.Codec
 	Hold   Hold
-	Log    *slog.Logger
+	// MediaTimeout ends the call of a WebRTC peer that has not answered ICE
+	// checks for so long, as when its process was killed (0: 15 s).
+	MediaTimeout time.Duration
+	Log          *slog.Logger
 }
 
 // PBX is a running PBX, or one to be run.
@@ -111,6 +114,7 @@ func New(cfg Config) (*PBX, error) {
 		}
 	}
 	def(&cfg.RingTime, time.Minute)
+	def(&cfg.MediaTimeout, 15*time.Second)
 	def(&cfg.Queue.RingTime, 15*time.Second)
 	def(&cfg.Queue.Retry, time.Second)
 	def(&cfg.Queue.MaxWait, 5*time.Minute)

@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"deskset/audio/audiotest"
 	"deskset/cmd/desksim/phone"
 )
 
@@ -25,10 +26,7 @@ func TestPhonesTalk(t *testing.T) {
 			if cb.Number() != "201" || cb.Name() != "Phone 201" {
 				t.Errorf("caller shown as %q %q", cb.Number(), cb.Name())
 			}
-			va, vb := voice(1, 0.8), voice(2, 0.8)
-			sa, sb := ca.Say(va), cb.Say(vb)
-			wait(t, sa, "end of speech")
-			wait(t, sb, "end of speech")
+			clean(t, ca, cb)
 			keys, err := ca.SendDTMF("42#")
 			if err != nil {
 				t.Fatal(err)
@@ -36,8 +34,6 @@ func TestPhonesTalk(t *testing.T) {
 			wait(t, keys, "keys")
 			ca.Hangup()
 			wait(t, cb.Done(), "hangup")
-			heardBy(t, cb, va, 0)
-			heardBy(t, ca, vb, 0)
 			if cb.EndedBy() != phone.Remote {
 				t.Errorf("ended by %s", cb.EndedBy())
 			}
@@ -55,6 +51,35 @@ func TestPhonesTalk(t *testing.T) {
 		})
 	}
 }
+
+// clean lets both speak at once and compares strictly. A machine that stalls spoils
+// a try; it may not spoil three.
+func clean(t *testing.T, a, b *phone.Call) {
+	t.Helper()
+	va, vb := audiotest.Speech(1, 3*time.Second), audiotest.Speech(2, 3*time.Second)
+	for try := 1; ; try++ {
+		ma, mb := mark(a), mark(b)
+		sa, sb := a.Say(va), b.Say(vb)
+		wait(t, sa, "end of speech")
+		wait(t, sb, "end of speech")
+		waitHeard(t, a, samplesFor(ma)+3200*time.Millisecond)
+		waitHeard(t, b, samplesFor(mb)+3200*time.Millisecond)
+		ha, _ := a.Heard()
+		hb, _ := b.Heard()
+		opt := audiotest.Options{Anywhere: true}
+		ra, rb := audiotest.Compare(vb, ha[ma:], opt), audiotest.Compare(va, hb[mb:], opt)
+		t.Logf("match %.2f %.2f, likeness %.2f %.2f", ra.Match, rb.Match, ra.Likeness, rb.Likeness)
+		if ra.OK && rb.OK {
+			return
+		}
+		if try == 3 {
+			t.Errorf("caller heard: %v; called heard: %v", ra.Why, rb.Why)
+			return
+		}
+	}
+}
+
+func samplesFor(n int) time.Duration { return time.Duration(n) * time.Second / 48000 }
 
 func TestCodesOfFailedCalls(t *testing.T) {
 	t.Parallel()

@@ -324,8 +324,37 @@ func TestImpairTowardsSeat(t *testing.T) {
 		t.Fatal(err)
 	}
 	wait(t, c.Say(voice(41, 1.2)), "end of speech")
-	st := in.leg.Stats()
-	t.Logf("%+v", st)
+	if lost := in.leg.Stats().Lost; lost == 0 {
+		t.Error("nothing was lost")
+	}
+	ssrcs, jumps := map[uint32]bool{}, 0
+	s.mu.Lock()
+	for i, q := range s.got {
+		ssrcs[q.SSRC] = true
+		if i > 0 && s.got[i-1].SSRC == q.SSRC && q.TS-s.got[i-1].TS > 48000*2 {
+			jumps++
+		}
+	}
+	s.mu.Unlock()
+	if len(ssrcs) != 2 || jumps != 1 {
+		t.Errorf("the seat saw %d SSRCs and %d jumps", len(ssrcs), jumps)
+	}
 	c.Hangup()
 	wait(t, in.ended, "end")
+}
+
+// TestSeatDies takes the seat away in a call without a word: its connection and its
+// media stop. The PBX ends the call for the customer.
+func TestSeatDies(t *testing.T) {
+	t.Parallel()
+	p := startPBX(t, func(c *Config) { c.MediaTimeout = 1500 * time.Millisecond })
+	s := startSeat(t, p, "101")
+	c, in := callSeat(t, customer(t, p, "opus"), s)
+	s.pump.Drop(in.leg)
+	in.leg.Close()
+	wait(t, c.Done(), "end of the customer's call")
+	if c.EndedBy() != phone.Remote {
+		t.Error(c.EndedBy())
+	}
+	wait(t, in.ended, "BYE")
 }

@@ -8,7 +8,11 @@ import (
 	"deskset/audio/codec"
 )
 
-const frameTime = 20 * time.Millisecond
+const (
+	frameTime = 20 * time.Millisecond
+	// maxLag is how late a made frame may be and still be made up for.
+	maxLag = 400 * time.Millisecond
+)
 
 // sound is a made sound: the amplitude -1..1 at a sample number.
 type sound func(n int64) float64
@@ -63,6 +67,9 @@ func play(ctx context.Context, to *sender, s sound) {
 		case <-timer.C:
 		case <-ctx.Done():
 			return
+		}
+		if lag := time.Since(start) - time.Duration(k)*frameTime; lag > maxLag {
+			k += int64(lag / frameTime) // the machine stalled: a pause, not a burst
 		}
 		a, ok := to.format()
 		if !ok {

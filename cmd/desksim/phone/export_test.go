@@ -1,7 +1,0 @@
-package phone
-
-// For the tests outside the package.
-var (
-	Voice = voice
-	Match = match
-)
