@@ -46,10 +46,12 @@ need_go() {
   dir=$CACHE/go-$GO_VERSION
   if [ ! -x "$dir/bin/go" ]; then
     need_packages golang-go curl ca-certificates unzip
-    proxy=$(go env GOPROXY); proxy=${proxy%%,*}
     zip=$CACHE/go-$GO_VERSION.zip
     say "fetching Go $GO_VERSION"
-    curl -fsSL -o "$zip" "$proxy/golang.org/toolchain/@v/v0.0.1-go$GO_VERSION.linux-$arch.zip"
+    for proxy in $(cd / && GOTOOLCHAIN=local go env GOPROXY | tr ',|' '  '); do
+      curl -fsSL -o "$zip" "$proxy/golang.org/toolchain/@v/v0.0.1-go$GO_VERSION.linux-$arch.zip" && break
+    done
+    [ -s "$zip" ] || die "the Go toolchain could not be fetched; install Go $GO_VERSION by hand"
     echo "$sum  $zip" | sha256sum -c --quiet || die "the Go toolchain has a wrong SHA-256; it was removed: $(rm -f "$zip")"
     rm -rf "$dir.new" "$dir"
     mkdir -p "$dir.new"

@@ -270,7 +270,7 @@ func tool(t *testing.T, file []byte, agent, customer [][]byte) {
 		quiet(ref, func(from, to int) {
 			for i := from; i < to; i++ {
 				v := int16(binary.LittleEndian.Uint16(b[4*i+2*k:]))
-				if abs(int(v)-int(ref[i])) > 1 { // it decodes to float and rounds by itself
+				if abs(int(v)-int(ref[i])) > 4 { // it decodes to float, rounds by itself, and may be of another architecture
 					t.Fatalf("leg %d sample %d: opusdec %d, the leg %d", k, i, v, ref[i])
 				}
 			}

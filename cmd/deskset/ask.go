@@ -3,8 +3,10 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
+	"io/fs"
 	"os"
 	"strings"
 	"text/tabwriter"
@@ -18,11 +20,11 @@ import (
 )
 
 // reach adds --config to a verb and gives the client of the seat it names.
-func reach(fs *flag.FlagSet) func() (*control.Client, error) {
-	path := fs.String("config", defaultConfig, "the running seat's configuration `file`")
+func reach(fl *flag.FlagSet) func() (*control.Client, error) {
+	path := fl.String("config", defaultConfig, "the running seat's configuration `file`")
 	return func() (*control.Client, error) {
 		f, err := config.Load(*path)
-		if os.IsNotExist(err) && *path == defaultConfig {
+		if errors.Is(err, fs.ErrNotExist) && *path == defaultConfig {
 			f, err = config.Default(), nil
 		}
 		if err != nil {
@@ -33,10 +35,10 @@ func reach(fs *flag.FlagSet) func() (*control.Client, error) {
 }
 
 func statusVerb(ctx context.Context, std stdio, args []string) error {
-	fs := flags(std, "status")
-	client := reach(fs)
-	asJSON := fs.Bool("json", false, "print JSON")
-	if err := parse(fs, args, 0); err != nil {
+	fl := flags(std, "status")
+	client := reach(fl)
+	asJSON := fl.Bool("json", false, "print JSON")
+	if err := parse(fl, args, 0); err != nil {
 		return err
 	}
 	c, err := client()
@@ -99,12 +101,12 @@ func printStatus(std stdio, v panel.View) {
 }
 
 func eventsVerb(ctx context.Context, std stdio, args []string) error {
-	fs := flags(std, "events")
-	client := reach(fs)
-	follow := fs.Bool("follow", false, "go on until interrupted")
-	asJSON := fs.Bool("json", false, "print a JSON object a line")
-	after := fs.Uint64("after", 0, "only events behind this `number`")
-	if err := parse(fs, args, 0); err != nil {
+	fl := flags(std, "events")
+	client := reach(fl)
+	follow := fl.Bool("follow", false, "go on until interrupted")
+	asJSON := fl.Bool("json", false, "print a JSON object a line")
+	after := fl.Uint64("after", 0, "only events behind this `number`")
+	if err := parse(fl, args, 0); err != nil {
 		return err
 	}
 	c, err := client()
@@ -122,10 +124,10 @@ func eventsVerb(ctx context.Context, std stdio, args []string) error {
 }
 
 func bundleVerb(ctx context.Context, std stdio, args []string) error {
-	fs := flags(std, "support-bundle")
-	client := reach(fs)
-	out := fs.String("out", "", "write to this `file`, 0600; empty: standard output")
-	if err := parse(fs, args, 0); err != nil {
+	fl := flags(std, "support-bundle")
+	client := reach(fl)
+	out := fl.String("out", "", "write to this `file`, 0600; empty: standard output")
+	if err := parse(fl, args, 0); err != nil {
 		return err
 	}
 	c, err := client()
@@ -149,16 +151,16 @@ func bundleVerb(ctx context.Context, std stdio, args []string) error {
 
 // askVerb sends one action, for scripts and for a technician without a page.
 func askVerb(ctx context.Context, std stdio, args []string) error {
-	fs := flags(std, "ask")
-	client := reach(fs)
-	if err := parse(fs, args, -1); err != nil {
+	fl := flags(std, "ask")
+	client := reach(fl)
+	if err := parse(fl, args, -1); err != nil {
 		return err
 	}
-	if fs.NArg() == 0 {
+	if fl.NArg() == 0 {
 		return fmt.Errorf("%w: name an action, one of %v", errUsage, console.Kinds)
 	}
-	m := map[string]any{"kind": fs.Arg(0)}
-	for _, a := range fs.Args()[1:] {
+	m := map[string]any{"kind": fl.Arg(0)}
+	for _, a := range fl.Args()[1:] {
 		k, v, ok := strings.Cut(a, "=")
 		if !ok {
 			return fmt.Errorf("%w: %q is not of the form NAME=VALUE", errUsage, a)

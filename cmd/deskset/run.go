@@ -91,7 +91,7 @@ func runSeat(ctx context.Context, f config.File, id *identity, log *slog.Logger)
 		Name: id.name, Firmware: version, Lang: f.Language, Policy: id.policy,
 		Keys: board, Lamps: board, Headset: card, Headsets: headsets, Vault: store,
 		Instance: id.instance, Insecure: f.PBX.Insecure, TLS: roots, MediaAddr: addr,
-		Log: log, Now: time.Now, Trusted: clock.Trusted,
+		Log: log, Now: time.Now, Wall: clock.Now,
 	})
 	if err != nil {
 		return err

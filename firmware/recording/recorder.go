@@ -41,11 +41,11 @@ type Store interface {
 	Facts(line []byte)
 }
 
-// Config of a Recorder. Store and Now are needed.
+// Config of a Recorder. Store and Wall are needed.
 type Config struct {
-	Store   Store
-	Now     func() time.Time // wall clock, for the facts
-	Trusted func() bool      // whether it may be believed; nil: never
+	Store Store
+	// Wall is the time of the facts, and whether it may be believed.
+	Wall func() (t time.Time, trusted bool)
 	Log     *slog.Logger     // nil: none
 	// NewDecoder and NewEncoder make what transcoding needs; nil: audio/codec.
 	NewDecoder func(codec.Codec) (codec.Decoder, error)
@@ -142,9 +142,10 @@ func (r *Recorder) Fact(f record.Fact) {
 
 // fact with its own Ms.
 func (r *Recorder) fact(f record.Fact) {
-	f.At = r.cfg.Now()
+	var trusted bool
+	f.At, trusted = r.cfg.Wall()
 	f.Clock = "untrusted"
-	if r.cfg.Trusted != nil && r.cfg.Trusted() {
+	if trusted {
 		f.Clock = "trusted"
 	}
 	line, err := record.Marshal(f)

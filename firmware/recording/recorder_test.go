@@ -60,13 +60,22 @@ func (s *shelf) legs(t *testing.T) (agent, customer [][]byte) {
 	for {
 		sl, err := r.Next()
 		if err == io.EOF {
-			return agent, customer
+			return trim(agent, customer)
 		}
 		if err != nil {
 			t.Fatalf("slot %d: %v", len(agent), err)
 		}
 		agent, customer = append(agent, heard(sl.Agent)), append(customer, heard(sl.Customer))
 	}
+}
+
+// trim drops the lost slot that ends a recording whose last second was full: a
+// last page cannot be empty.
+func trim(agent, customer [][]byte) (a, c [][]byte) {
+	if n := len(agent); n%oggopus.PageSlots == 1 && agent[n-1] == nil && customer[n-1] == nil {
+		return agent[:n-1], customer[:n-1]
+	}
+	return agent, customer
 }
 
 func heard(pkt []byte) []byte {
@@ -97,7 +106,7 @@ func number(pkt []byte) int {
 }
 
 func newTest(s *shelf) *Recorder {
-	return New(Config{Store: s, Now: func() time.Time { return time.Unix(1790000000, 0) }, Trusted: func() bool { return true }})
+	return New(Config{Store: s, Wall: func() (time.Time, bool) { return time.Unix(1790000000, 0), true }})
 }
 
 // rig sends what a far end of a given clock sends.

@@ -133,7 +133,7 @@ func TestCutInACall(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rec := recording.New(recording.Config{Store: r, Now: time.Now})
+		rec := recording.New(recording.Config{Store: r, Wall: untrusted})
 		rec.Fact(record.Fact{Kind: record.Offered, From: "13800138000", To: "4001234567"})
 		rec.Fact(record.Fact{Kind: record.Answered, Agent: "8042"})
 		synctest.Wait()
@@ -182,6 +182,10 @@ func slots(t *testing.T, ogg []byte) (agent, customer [][]byte) {
 	for {
 		s, err := r.Next()
 		if err == io.EOF || errors.Is(err, oggopus.ErrFormat) && len(ogg) == 0 {
+			// A last page cannot be empty: a full last second ends with a lost slot.
+			if n := len(agent); n%oggopus.PageSlots == 1 && len(customer[n-1]) <= 1 {
+				return agent[:n-1], customer[:n-1]
+			}
 			return agent, customer
 		}
 		if err != nil {
@@ -211,7 +215,7 @@ func TestPartsKeepTheTimeLine(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rec := recording.New(recording.Config{Store: r, Now: time.Now})
+		rec := recording.New(recording.Config{Store: r, Wall: untrusted})
 		call(rec, 420, nil)
 		rec.End()
 		m, err := r.Close(t.Context())
@@ -261,7 +265,7 @@ func TestLatePacketReachesTheDisk(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		rec := recording.New(recording.Config{Store: r, Now: time.Now})
+		rec := recording.New(recording.Config{Store: r, Wall: untrusted})
 		start := time.Now()
 		for i := range 300 {
 			time.Sleep(time.Until(start.Add(time.Duration(i) * 20 * time.Millisecond)))
@@ -303,3 +307,6 @@ func TestLatePacketReachesTheDisk(t *testing.T) {
 		}
 	})
 }
+
+// untrusted is a clock that nobody vouches for.
+func untrusted() (time.Time, bool) { return time.Now(), false }

@@ -22,7 +22,11 @@ func (s *Seat) Do(ctx context.Context, a console.Action) error {
 	}
 	answer := make(chan error, 1)
 	select {
-	case s.inbox <- func() { answer <- s.act(a) }:
+	case s.inbox <- func() {
+		err := s.act(a)
+		s.render() // who asked sees what came of it
+		answer <- err
+	}:
 	case <-s.done:
 		return &console.Error{Code: console.CodeTimeout}
 	case <-ctx.Done():
@@ -42,6 +46,9 @@ func refuse(code string) error { return &console.Error{Code: code} }
 
 // act is Do on the loop.
 func (s *Seat) act(a console.Action) error {
+	if s.closing {
+		return refuse(console.CodeNotNow)
+	}
 	st := s.state
 	ask := func(k agent.Kind) error {
 		s.step(agent.Event{Kind: k, Target: a.Target})
@@ -75,7 +82,7 @@ func (s *Seat) act(a console.Action) error {
 			return err
 		}
 		armed := st.ArmedTo
-		_ = ask(agent.AskHangUp)
+		s.step(agent.Event{Kind: agent.AskHangUp})
 		if armed == 0 && s.state.ArmedTo != 0 {
 			return refuse(console.CodeConfirmHangup)
 		}
@@ -188,7 +195,7 @@ func (s *Seat) digit(d string) error {
 		return refuse(console.CodeNoCall)
 	}
 	if err := l.leg.SendDTMF(d); err != nil {
-		s.log.Warn("seat: DTMF", "err", err)
+		s.log.Warn("DTMF not sent", "call", l.id, "err", err)
 		return refuse(console.CodeNotNow)
 	}
 	l.digits++
@@ -217,9 +224,6 @@ func (s *Seat) want(x console.Action) error {
 	a := map[console.Kind]agent.Availability{
 		console.Ready: agent.Ready, console.Busy: agent.Busy, console.WrapUp: agent.WrapUp, console.DND: agent.DND,
 	}[x.Kind]
-	if s.state.Phase == agent.Idle && s.state.Avail == a {
-		return nil
-	}
 	s.step(agent.Event{Kind: agent.Want, Avail: a, Reason: x.Reason})
 	return nil
 }
@@ -236,10 +240,10 @@ func (s *Seat) dialAction(target string) error {
 	case s.state.Agent == "" && !slices.Contains(s.policy.Dial.Emergency, target):
 		return refuse(console.CodeSignedOut)
 	}
-	l := s.open(nil, false)
+	l := s.open(false)
 	s.step(agent.Event{Kind: agent.Dial, Call: l.id, Target: target})
 	if s.state.Call != l.id {
-		s.release(l, "seat", "not possible now")
+		s.end(l, ending{"seat", "not possible now", 503}) // if it has not ended already
 		return refuse(console.CodeNotNow)
 	}
 	return nil

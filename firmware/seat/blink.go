@@ -38,6 +38,7 @@ func (b *blinker) show(lights map[panel.Lamp]panel.Light, now time.Duration) {
 
 // tick sets every lamp as it is at this moment.
 func (b *blinker) tick(now time.Duration) {
+	bad := false
 	for _, l := range panel.Lamps {
 		x, ok := b.want[l]
 		if !ok {
@@ -51,20 +52,35 @@ func (b *blinker) tick(now time.Duration) {
 			continue
 		}
 		if err := b.out.Set(l, c); err != nil {
-			if !b.bad {
-				b.log.Error("seat: lamp", "lamp", l, "err", err)
+			if !b.bad && !bad {
+				b.log.Error("a lamp does not obey", "lamp", l, "err", err)
 			}
-			b.bad = true
+			bad = true
 			continue
 		}
-		b.bad = false
 		b.shown[l] = c
 	}
+	b.bad = bad
 }
 
-// deadline is when a blinking lamp changes next; 0: none blinks.
+// dark is the end: a seat that does not run shows nothing.
+func (b *blinker) dark() {
+	clear(b.want)
+	for _, l := range panel.Lamps {
+		b.want[l] = panel.Light{Colour: panel.Off, Blink: panel.Steady}
+	}
+	b.tick(0)
+}
+
+// retry is how often a lamp that did not obey is set again.
+const retry = time.Second
+
+// deadline is when a lamp is to be set next; 0: none blinks.
 func (b *blinker) deadline(now time.Duration) time.Duration {
 	var soon time.Duration
+	if b.bad {
+		soon = now + retry
+	}
 	for l, x := range b.want {
 		d := panel.Next(x, now-b.since[l])
 		if d <= 0 {

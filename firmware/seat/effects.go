@@ -18,18 +18,14 @@ func (s *Seat) do(x agent.Effect) {
 		// The seat itself refuses or takes the calls, so what it decides is so
 		// from the moment it does.
 		s.step(agent.Event{Kind: agent.Confirmed, Avail: x.Avail})
-	case agent.StartRing:
-		s.pump.Loop(tone.Ring)
-	case agent.StopRing:
-		s.pump.Loop(tone.None)
+	case agent.StartRing, agent.StopRing, agent.AlarmRec:
+		s.tones()
 	case agent.AnswerCall:
-		s.answer(l)
+		s.accept(l)
 	case agent.RejectCall:
-		s.reject(l, x.Code)
+		s.end(l, ending{s.whoEnds(), "not answered", max(x.Code, 400)})
 	case agent.HangUpCall, agent.HangUpConsult:
-		if l != nil {
-			l.hangUp()
-		}
+		s.end(l, ending{s.whoEnds(), s.whyEnd(l), 0})
 	case agent.HoldCall:
 		s.hold(l)
 	case agent.ResumeCall:
@@ -42,7 +38,7 @@ func (s *Seat) do(x agent.Effect) {
 		s.transfer(l, x)
 	case agent.MuteMic:
 		s.pump.SetMute(x.On)
-		if l := s.lines[s.state.Call]; l != nil {
+		for _, l := range s.inHand() {
 			l.fact(record.Fact{Kind: map[bool]record.Kind{true: record.Muted, false: record.Unmuted}[x.On], By: "agent"})
 		}
 	case agent.SetGain:
@@ -54,13 +50,56 @@ func (s *Seat) do(x agent.Effect) {
 	case agent.CueMute, agent.CueUnmute:
 		s.pump.Play(tone.MuteCue)
 	case agent.PauseRec, agent.ResumeRec:
+		s.pump.Play(tone.RecPause)
 		s.pauseRecording(x.Kind == agent.PauseRec)
-	case agent.AlarmRec:
-		if x.On {
-			s.pump.Play(tone.RecFailed)
-		}
 	case agent.AskHelp:
-		s.help = s.cfg.Now()
+		s.help.Store(int64(s.now()))
 		s.events.add("help", "supervisor asked for")
+	}
+}
+
+// whoEnds a call that the machine ends now, R27.
+func (s *Seat) whoEnds() string {
+	switch {
+	case s.state.ByAgent || s.state.Phase != agent.Ending: // Ending apart, it is a consultation
+		return "agent"
+	case s.state.Notice == agent.TransferDone:
+		return "seat"
+	default:
+		return "timer"
+	}
+}
+
+func (s *Seat) whyEnd(l *line) string {
+	switch {
+	case l == nil:
+		return ""
+	case l.transferred != "" && s.state.Notice == agent.TransferDone:
+		return "transferred"
+	case !l.up && !s.state.ByAgent:
+		return "no answer"
+	default:
+		return "hung up"
+	}
+}
+
+// tones plays what must be heard until something changes: a failing recording
+// before all, then the ring, then the far end's.
+func (s *Seat) tones() {
+	k := tone.None
+	for _, l := range s.lines {
+		if l.farRings && !l.flowing {
+			k = tone.RingBack
+		}
+	}
+	switch {
+	case s.state.Rec.Failed:
+		k = tone.RecFailed
+	case s.state.Phase == agent.Ringing:
+		k = tone.Ring
+	}
+	if k != s.loops {
+		s.loops = k
+		s.pump.Loop(k)
 	}
 }

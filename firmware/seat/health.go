@@ -1,9 +1,12 @@
 package seat
 
 import (
+	"crypto/tls"
+	"errors"
 	"time"
 
 	"deskset/firmware/panel"
+	"deskset/firmware/sipua"
 )
 
 // spaceEvery is how often the disk is asked for its free space.
@@ -12,13 +15,37 @@ const spaceEvery = 10 * time.Second
 // healthView says how each part of the seat is, in words with the next step.
 func (s *Seat) healthView() []panel.Health {
 	h := []panel.Health{
-		{Part: "pbx", OK: s.state.Online, Code: unless(s.state.Online, "pbx-unreachable"), Text: s.pbxErr},
+		s.pbxHealth(),
 		{Part: "centre", OK: s.centreUp, Code: unless(s.centreUp, "centre-unreachable"), Text: s.centreErr},
 		{Part: "headset", OK: s.cfg.Headset.Present(), Code: unless(s.cfg.Headset.Present(), "headset-missing")},
 		{Part: "panel", OK: s.state.Stuck == "", Code: unless(s.state.Stuck == "", "key-stuck"), Text: string(s.state.Stuck)},
-		{Part: "recording", OK: !s.state.Rec.Failed, Code: unless(!s.state.Rec.Failed, "recording-failed")},
+		{Part: "recording", OK: !s.state.Rec.Failed, Code: unless(!s.state.Rec.Failed, "recording-failed"), Text: s.recFault()},
 	}
 	return append(h, s.diskHealth())
+}
+
+func (s *Seat) pbxHealth() panel.Health {
+	switch {
+	case s.state.Online:
+		return panel.Health{Part: "pbx", OK: true}
+	case s.pbxErr == "": // the first registration is under way
+		return panel.Health{Part: "pbx", Code: "starting"}
+	default:
+		return panel.Health{Part: "pbx", Code: s.pbxCode, Text: s.pbxErr}
+	}
+}
+
+// pbxCode sorts what a user agent has lost its registration for.
+func pbxCode(err error) string {
+	var wrong *tls.CertificateVerificationError
+	switch {
+	case errors.Is(err, sipua.ErrCredentials):
+		return "pbx-refused"
+	case errors.As(err, &wrong):
+		return "pbx-certificate"
+	default:
+		return "pbx-unreachable"
+	}
 }
 
 func (s *Seat) diskHealth() panel.Health {

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	healthEvery  = time.Second      // how often a running recording is looked at
+	healthEvery  = time.Second      // how often the recording of a call is looked at
 	closeTimeout = 10 * time.Second // for recordings at shutdown
 )
 
@@ -46,6 +46,7 @@ func (s *Seat) loop(ctx context.Context, fail <-chan error) error {
 		case <-timer.C:
 			s.tick()
 		}
+		s.render()
 	}
 }
 
@@ -71,9 +72,7 @@ func (s *Seat) tick() {
 	}
 	s.step(agent.Event{Kind: agent.Tick})
 	s.lamps.tick(now)
-	for _, l := range s.lines {
-		s.checkRecording(l)
-	}
+	s.checkRecording()
 }
 
 // edge is a physical key.
@@ -89,14 +88,10 @@ func (s *Seat) key(e keypad.Event) {
 		keypad.LongPress: agent.LongPress, keypad.StuckDown: agent.KeyStuck, keypad.StuckFree: agent.KeyFree,
 	}[e.Kind]
 	switch e.Kind {
-	case keypad.Touch:
-		s.held = false
 	case keypad.Press:
 		s.events.add("key", string(e.Key))
-	case keypad.LongPress:
-		s.held = true
 	case keypad.Release: // a short press may confirm a browser
-		if f := s.pairing.Load(); f != nil && !s.held {
+		if f := s.pairing.Load(); f != nil && !e.Long {
 			(*f)(e.Key)
 		}
 	}
@@ -111,7 +106,7 @@ func (s *Seat) headset(e HeadsetEvent) {
 		kind, fact = agent.HeadsetLost, record.HeadsetLost
 	}
 	s.events.add("headset", map[bool]string{true: "back", false: "lost: " + e.Reason}[e.Present])
-	if l := s.lines[s.state.Call]; l != nil {
+	for _, l := range s.inHand() {
 		l.fact(record.Fact{Kind: fact, Text: e.Reason})
 	}
 	s.step(agent.Event{Kind: kind})
@@ -121,6 +116,9 @@ func (s *Seat) headset(e HeadsetEvent) {
 // step gives an event to the machine and does what follows from it. Called
 // from within an effect, it waits until that step is done.
 func (s *Seat) step(e agent.Event) {
+	if s.closing {
+		return // the seat has let go of everything
+	}
 	s.queue = append(s.queue, e)
 	if len(s.queue) > 1 {
 		return
@@ -146,10 +144,14 @@ func (s *Seat) step(e agent.Event) {
 
 // shutdown ends the calls and waits for their recordings.
 func (s *Seat) shutdown() {
+	s.closing = true
 	for _, l := range s.lines {
-		l.hangUp()
-		s.release(l, "seat", "shutdown")
+		if l.call != nil {
+			_ = l.call.Hangup() // always nil
+		}
+		s.release(l, ending{"seat", "shutdown", 0})
 	}
+	s.lamps.dark()
 	if s.uaStop != nil {
 		s.uaStop()
 	}
@@ -168,7 +170,7 @@ func (s *Seat) shutdown() {
 				s.uaEvents = nil
 			}
 		case <-limit.C:
-			s.log.Error("seat: a recording did not close in time; it is recovered at the next start")
+			s.log.Error("a recording did not close in time; it is recovered at the next start")
 			return
 		}
 	}

@@ -17,6 +17,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"deskset/audio/tone"
 	"deskset/firmware/agent"
 	"deskset/firmware/fleet"
 	"deskset/firmware/keypad"
@@ -64,12 +65,14 @@ type Config struct {
 
 	Instance  string      // urn:uuid of this seat, RFC 5626
 	Insecure  bool        // ws:// is allowed
-	TLS       *tls.Config // roots for the PBX
+	TLS       *tls.Config // roots for the PBX, beside the CA that the policy names
 	MediaAddr netip.Addr  // zero: the one that reaches the PBX
 
-	Log     *slog.Logger
-	Now     func() time.Time // wall clock
-	Trusted func() bool      // whether Now may be believed; nil: never
+	Log *slog.Logger
+	Now func() time.Time // with a monotonic reading, as time.Now
+	// Wall is the time for the record, and whether it may be believed; nil: Now,
+	// not believed.
+	Wall func() (t time.Time, trusted bool)
 
 	// Dial replaces the PBX's WebSocket, and NewLeg the socket of a call, in
 	// tests with a simulated network.
@@ -95,13 +98,14 @@ type Seat struct {
 	queue     []agent.Event // not yet stepped; the first one is being done
 	policy    *fleet.Policy
 	keys      keypad.Keypad
-	held      bool // the last key was held for its time
 	lamps     *blinker
 	ua        *sipua.UA
 	uaStop    context.CancelFunc
+	uaEnded   chan struct{} // closed when its Run has returned
 	uaEvents  <-chan sipua.Event
 	account   fleet.PBX
-	pbxErr    string
+	pbxErr    string // why not registered, in words; and its sentence key
+	pbxCode   string
 	centreUp  bool
 	centreErr string
 	ctx       context.Context // of the parts that the loop starts
@@ -111,14 +115,18 @@ type Seat struct {
 	lines     map[string]*line // by our own id
 	lineSeq   int
 	shift     []*item
+	loops     tone.Kind      // what is heard until it is stopped
+	closing   bool           // shutdown has begun
+	stale     bool           // the View is not what is
 	parts     sync.WaitGroup // goroutines of UAs and lines
 
 	view    atomic.Pointer[panel.View]
 	inCall  atomic.Bool
 	watch   watchers
 	pairing atomic.Pointer[func(panel.Key) bool]
-	help    time.Time
-	lang    string
+	help    atomic.Int64 // when the supervisor was last asked for, on the seat's clock; 0: never
+	sound   soundCheck
+	lang    string // of the loop
 }
 
 // New checks the configuration. It starts nothing.
@@ -132,8 +140,8 @@ func New(cfg Config) (*Seat, error) {
 	if cfg.Log == nil {
 		cfg.Log = slog.New(slog.DiscardHandler)
 	}
-	if cfg.Trusted == nil {
-		cfg.Trusted = func() bool { return false }
+	if cfg.Wall == nil {
+		cfg.Wall = func() (time.Time, bool) { return cfg.Now(), false }
 	}
 	if cfg.NewLeg == nil {
 		cfg.NewLeg = media.New
@@ -154,6 +162,7 @@ func New(cfg Config) (*Seat, error) {
 		return nil, err
 	}
 	s.show()
+	s.render()
 	return s, nil
 }
 
@@ -204,13 +213,13 @@ func (s *Seat) Run(ctx context.Context) error {
 
 	s.events.add("seat", "started")
 	s.ctx = inner
+	s.lamps.show(agent.Lamps(s.state, s.rules), s.now())
 	s.register()
-	s.show()
 	err := s.loop(ctx, fail)
 	s.shutdown()
+	close(s.done) // who still posts may go
 	stop()
 	parts.Wait()
-	close(s.done)
 	return err
 }
 

@@ -32,7 +32,7 @@ func (s *Seat) CentreLink(up bool, why error) {
 	if why != nil && !up {
 		text = why.Error()
 	}
-	go s.post(func() {
+	s.post(func() {
 		if s.centreUp != up {
 			s.events.add("centre", map[bool]string{true: "connected", false: "lost"}[up])
 		}
@@ -44,7 +44,7 @@ func (s *Seat) CentreLink(up bool, why error) {
 // SetPolicy takes a newer policy, verified by the caller. Times and dial lists
 // hold from now on; another PBX account is taken when no call is on.
 func (s *Seat) SetPolicy(p *fleet.Policy) {
-	go s.post(func() {
+	s.post(func() {
 		s.policy, s.rules = p, rulesOf(p.Times)
 		s.events.add("policy", fmt.Sprintf("version %d", p.Version))
 		s.reregister()
@@ -52,7 +52,8 @@ func (s *Seat) SetPolicy(p *fleet.Policy) {
 	})
 }
 
-// Alive returns nil when the seat's loop answers within two seconds.
+// Alive returns nil when the seat's loop answers within two seconds and the
+// sound of a call moves.
 func (s *Seat) Alive(ctx context.Context) error {
 	ctx, stop := context.WithTimeout(ctx, 2*time.Second)
 	defer stop()
@@ -66,13 +67,16 @@ func (s *Seat) Alive(ctx context.Context) error {
 	}
 	select {
 	case <-pong:
-		return nil
+		return s.sound.check(s.pump, s.now())
 	case <-s.done:
 		return errors.New("the seat has ended")
 	case <-ctx.Done():
 		return errors.New("the seat's loop does not answer")
 	}
 }
+
+// helpFor is how long the floor sees that a supervisor was asked for.
+const helpFor = 2 * time.Minute
 
 // State is what the centre's floor may see.
 func (s *Seat) State() fleet.SeatState {
@@ -81,9 +85,12 @@ func (s *Seat) State() fleet.SeatState {
 		Agent: v.Agent, State: string(v.State), Firmware: v.Firmware,
 		Since: s.cfg.Now().Sub(v.Since).Milliseconds(),
 	}
+	if at := s.help.Load(); at != 0 && s.now()-time.Duration(at) < helpFor {
+		st.Alarms = append(st.Alarms, "help")
+	}
 	for _, h := range v.Health {
 		if !h.OK {
-			st.Alarms = append(st.Alarms, h.Part)
+			st.Alarms = append(st.Alarms, h.Code)
 		}
 	}
 	for _, e := range s.cfg.Vault.List() {
@@ -94,8 +101,15 @@ func (s *Seat) State() fleet.SeatState {
 	return st
 }
 
-// show makes a new View. Loop only.
-func (s *Seat) show() {
+// show notes that the View is no longer what is; render makes a new one when
+// the event at hand is done.
+func (s *Seat) show() { s.stale = true }
+
+func (s *Seat) render() {
+	if !s.stale {
+		return
+	}
+	s.stale = false
 	st := s.state
 	v := &panel.View{
 		Seat: s.cfg.Name, Firmware: s.cfg.Firmware, Lang: s.lang,
@@ -128,8 +142,8 @@ func (s *Seat) show() {
 	if st.RecPaused() {
 		v.Rec.Until = s.wall(st.Rec.PauseTo)
 	}
-	if l := s.lines[st.Call]; l != nil && l.rec != nil && st.Rec.Failed {
-		v.Rec.Failed = l.rec.fault
+	if st.Rec.Failed {
+		v.Rec.Failed = s.recFault()
 	}
 	if st.Agent != "" {
 		v.Shift = s.shiftView(st.Agent)
@@ -156,7 +170,10 @@ const talkHint = 180
 func (s *Seat) callView(l *line) panel.Call {
 	c := panel.Call{
 		ID: l.id, Direction: "out", Peer: l.peer, Name: l.name, Queue: l.queue,
-		Began: l.began, Answered: l.answered, Digits: l.digits,
+		Began: s.wall(l.began), Digits: l.digits,
+	}
+	if l.answered != 0 {
+		c.Answered = s.wall(l.answered)
 	}
 	if l.inbound {
 		c.Direction = "in"
@@ -178,9 +195,10 @@ func (s *Seat) callView(l *line) panel.Call {
 	return c
 }
 
-// wall is the wall time of a moment on the seat's monotonic clock.
+// wall is the wall time of a moment on the seat's monotonic clock, as the wall
+// clock is now: it may have been set since.
 func (s *Seat) wall(at time.Duration) time.Time {
-	return s.start.Add(at - time.Second)
+	return s.cfg.Now().Add(at - s.now())
 }
 
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }

@@ -43,9 +43,6 @@ func (c *Clock) Now() (t time.Time, trusted bool) {
 	return c.read()
 }
 
-// Trusted is the second half of Now.
-func (c *Clock) Trusted() bool { _, ok := c.Now(); return ok }
-
 func (c *Clock) read() (time.Time, bool) {
 	now := c.now()
 	if c.signed.IsZero() {
