@@ -15,6 +15,8 @@ type Kind string
 
 const (
 	Offered     Kind = "offered"      // call came in or was dialled: Direction, From, To, Queue, CallID, Agent, Seat
+	Dialled     Kind = "dialled"      // our INVITE went out: CallID
+	Identity    Kind = "identity"     // the PBX names another far party, as after a transfer: From
 	Answered    Kind = "answered"     // media agreed
 	Codec       Kind = "codec"        // Text: name of the far end's codec
 	Held        Kind = "held"         // by the seat
