@@ -110,8 +110,6 @@ func db(ratio float64) float64 { return 20 * math.Log10(max(ratio, 1e-6)) }
 
 func lagTime(lag int) time.Duration { return time.Duration(lag) * time.Second / rate }
 
-func lagOf(d time.Duration) int { return int(d * rate / time.Second) }
-
 // at is s[from:from+n], with zeros where s has nothing.
 func at(s []float64, from, n int) []float64 {
 	if from >= 0 && from+n <= len(s) {

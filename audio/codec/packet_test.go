@@ -8,7 +8,6 @@ import (
 )
 
 func TestParsePacket(t *testing.T) {
-	const silk20, celt20, silk60 = 1 << 3, 31 << 3, 3 << 3
 	z := func(n int) string { return strings.Repeat("x", n) }
 	for _, tc := range []struct {
 		name  string

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"net/netip"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -24,13 +23,11 @@ type peer struct {
 	track *webrtc.TrackLocalStaticRTP
 	up    chan struct{}
 
-	mu      sync.Mutex
-	got     []rtp.Packet
-	events  []rtp.Packet
-	packet  chan struct{} // one token a packet, dropped when full
-	seq     uint16
-	ts      uint32
-	eventPT atomic.Int32
+	mu     sync.Mutex
+	got    []rtp.Packet
+	packet chan struct{} // one token a packet, dropped when full
+	seq    uint16
+	ts     uint32
 }
 
 // peerOptions of newPeer.
@@ -238,14 +235,6 @@ func ticks(t *testing.T, f func()) {
 		}
 	})
 	t.Cleanup(func() { close(stop); wg.Wait() })
-}
-
-func codecNames(cs []codec.Codec) string {
-	var n []string
-	for _, c := range cs {
-		n = append(n, c.Name())
-	}
-	return strings.Join(n, ",")
 }
 
 var loopback = netip.MustParseAddr("127.0.0.1")

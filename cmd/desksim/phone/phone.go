@@ -67,7 +67,6 @@ type Phone struct {
 	ctx    context.Context // of Run; nil before and after
 	policy Policy
 	calls  map[*Call]struct{}
-	regErr error
 }
 
 // ErrNotRunning says that the phone's Run has not begun or has ended.
