@@ -3,9 +3,11 @@ package rig
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"time"
@@ -111,6 +113,28 @@ func (c *Centre) Export(ctx context.Context, id, out string) error {
 	_, err := c.fleet(ctx, "recordings", "export", id, "--dir", c.Dir, "--key", filepath.Join(c.Auditor, "primary.key"), "--out", out)
 	return err
 }
+
+// ExportCut is Export of a recording that was cut off: that its end is missing
+// is no fault, anything else is.
+func (c *Centre) ExportCut(ctx context.Context, id, out string) error {
+	err := c.Export(ctx, id, out)
+	if err == nil {
+		return fmt.Errorf("recording %s was cut, but its export names no missing end", id)
+	}
+	var exit *exec.ExitError
+	if !errors.As(err, &exit) || exit.ExitCode() != exportDamaged {
+		return err
+	}
+	for line := range strings.SplitSeq(err.Error(), "\n") {
+		if strings.Contains(line, "damage:") && !strings.Contains(line, "its end is missing") {
+			return err
+		}
+	}
+	return nil
+}
+
+// exportDamaged is deskfleet's exit code when not all could be read.
+const exportDamaged = 5
 
 // Recordings that the centre holds, as `recordings list --json` says.
 func (c *Centre) Recordings(ctx context.Context) (string, error) {

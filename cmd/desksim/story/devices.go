@@ -122,15 +122,15 @@ func deliveredWAV(ctx context.Context, t *Teller) (wav pcm.WAV, id string, err e
 	if id, err = Delivered(ctx, t); err != nil {
 		return wav, "", err
 	}
-	wav, err = exported(ctx, t, id)
+	wav, err = exported(ctx, t, id, t.Rig.Centre.Export)
 	return wav, id, err
 }
 
 // exported opens a recording with the offline key.
-func exported(ctx context.Context, t *Teller, id string) (wav pcm.WAV, err error) {
+func exported(ctx context.Context, t *Teller, id string, export func(ctx context.Context, id, out string) error) (wav pcm.WAV, err error) {
 	err = t.Step("exported with the offline key", func() error {
 		out := filepath.Join(t.Rig.Opt.Dir, "export-"+id)
-		if err := t.Rig.Centre.Export(ctx, id, out); err != nil {
+		if err := export(ctx, id, out); err != nil {
 			return err
 		}
 		wav, err = exportedWAV(out)

@@ -1,3 +1,3 @@
 package story
 
-var recordings, badPBX []Story
+var badPBX []Story

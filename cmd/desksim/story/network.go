@@ -65,6 +65,7 @@ func duet(ctx context.Context, t *Teller, a, b person) (stop func(), err error) 
 			return nil, err
 		}
 	}
+	time.Sleep(time.Second) // they go on
 	return stop, nil
 }
 
