@@ -1,13 +1,18 @@
 package seat
 
 import (
+	"bytes"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"log/slog"
+	"math"
 	"net/netip"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"deskset/audio/pcm"
@@ -16,13 +21,17 @@ import (
 	"deskset/firmware/panel"
 	"deskset/firmware/sipua/sipuatest"
 	"deskset/firmware/vault"
+	"deskset/firmware/vault/crashfs"
 	"deskset/firmware/vault/sealed"
 )
 
-// headset is silence at the pace of a timer.
+// headset speaks a tone at the pace of a timer, or is silent.
 type headset struct {
 	next time.Time
-	gone bool
+	gone atomic.Bool
+	hz   float64
+	pos  int
+	loud atomic.Int64 // frames with sound that reached the ear
 }
 
 func (h *headset) Wait(ctx context.Context) error {
@@ -40,9 +49,22 @@ func (h *headset) Wait(ctx context.Context) error {
 	}
 }
 
-func (h *headset) ReadMic(frame []int16) bool { clear(frame); return true }
-func (h *headset) WriteEar([]int16)           {}
-func (h *headset) Present() bool              { return !h.gone }
+func (h *headset) ReadMic(frame []int16) bool {
+	clear(frame)
+	for i := range frame {
+		frame[i] = int16(8000 * math.Sin(2*math.Pi*h.hz*float64(h.pos)/pcm.Rate))
+		h.pos++
+	}
+	return true
+}
+
+func (h *headset) WriteEar(frame []int16) {
+	if pcm.RMS(frame) > -30 {
+		h.loud.Add(1)
+	}
+}
+
+func (h *headset) Present() bool { return !h.gone.Load() }
 
 // keys is a panel whose keys a test presses.
 type keys chan struct {
@@ -90,10 +112,18 @@ type bench struct {
 	keys  keys
 	lamps *lamps
 	head  *headset
+	gone  chan HeadsetEvent
 	vault *vault.Vault
+	disk  *crashfs.Disk
+	link  *sipuatest.Link
+	log   *bytes.Buffer // read it after the seat has ended
+	stop  func()        // ends the seat and waits
+
+	facts, voice *sealed.PrivateKey // the centre's
 }
 
-func newBench(t *testing.T) *bench {
+// newBench makes one; change edits the seat's configuration.
+func newBench(t *testing.T, change ...func(*bench, *Config)) *bench {
 	t.Helper()
 	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -108,14 +138,18 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	b := &bench{
-		t: t, pbx: sipuatest.New(t), keys: make(keys), head: &headset{},
+		t: t, pbx: sipuatest.New(t), keys: make(keys), head: &headset{hz: 440}, gone: make(chan HeadsetEvent),
+		disk: crashfs.New(), log: &bytes.Buffer{}, facts: online, voice: offline,
 		lamps: &lamps{show: map[panel.Lamp]panel.Colour{}, at: map[panel.Lamp]time.Time{}},
 	}
-	b.vault, err = vault.Open(vault.Config{Dir: t.TempDir(), Seat: "S-0001", Firmware: "test", Signer: key, Now: time.Now})
+	b.vault, err = vault.Open(vault.Config{
+		FS: b.disk, Seat: "S-0001", Firmware: "test", Signer: key, Now: time.Now, Reserve: 1,
+		Slabs: vault.Slabs{Voice: 256 << 10, Facts: 16 << 10, VoiceKeep: 1, FactsKeep: 1},
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	b.seat, err = New(Config{
+	cfg := Config{
 		Name: "S-0001", Firmware: "test", Lang: "en", Insecure: true,
 		Instance: "urn:uuid:00000000-0000-4000-8000-000000000001",
 		Policy: &fleet.Policy{
@@ -128,20 +162,31 @@ func newBench(t *testing.T) *bench {
 			},
 			Agents: []string{"7041", "7042"},
 		},
-		Keys: b.keys, Lamps: b.lamps, Headset: b.head, Vault: b.vault,
+		Keys: b.keys, Lamps: b.lamps, Headset: b.head, Headsets: b.gone, Vault: b.vault,
+		Log:       slog.New(slog.NewTextHandler(b.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		MediaAddr: netip.MustParseAddr("127.0.0.1"), Now: time.Now, Dial: b.pbx.Dial,
-	})
+	}
+	for _, f := range change {
+		f(b, &cfg)
+	}
+	b.seat, err = New(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(context.Background())
 	ended := make(chan error, 1)
 	go func() { ended <- b.seat.Run(ctx) }()
-	t.Cleanup(func() {
+	b.stop = sync.OnceFunc(func() {
 		stop()
+		if b.link != nil {
+			go b.goodbye()
+		}
 		if err := <-ended; err != nil {
 			t.Error("seat:", err)
 		}
+	})
+	t.Cleanup(func() {
+		b.stop()
 		end, cancel := context.WithTimeout(context.Background(), time.Minute)
 		defer cancel()
 		if err := b.vault.Close(end); err != nil {
@@ -171,8 +216,31 @@ func (b *bench) register() *sipuatest.Link {
 	b.t.Helper()
 	l := b.pbx.Accept()
 	l.Register(600)
+	b.link = l
 	b.until("registered", func(v panel.View) bool { return v.Links.PBX })
 	return l
+}
+
+// goodbye answers what a seat that ends has still to say.
+func (b *bench) goodbye() {
+	for {
+		m, ok := b.link.Try(5 * time.Second)
+		if !ok {
+			return
+		}
+		if m.Method() != "" && m.Method() != "ACK" {
+			b.link.Respond(m, 200, "", "")
+		}
+	}
+}
+
+// press is a whole press of a key.
+func (b *bench) press(k panel.Key) {
+	b.edge(k, true)
+	time.Sleep(100 * time.Millisecond)
+	b.edge(k, false)
+	time.Sleep(20 * time.Millisecond)
+	synctest.Wait()
 }
 
 // until waits for the view to be so.
