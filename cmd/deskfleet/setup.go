@@ -23,6 +23,7 @@ type values struct {
 	basis, seat, agent, number, from, to, key    string
 	reason, by                                   string
 	life                                         time.Duration
+	work                                         int
 	sure, all, vcon                              bool
 }
 
@@ -53,6 +54,7 @@ DIR/data/rec with any tool; its files never change once they are finished.`,
 				needDir(c)
 				c.fs.StringVar(&c.v.out, "out", "", "file to write; must not exist")
 				c.fs.StringVar(&c.v.passFile, "passphrase-file", "", "file with the passphrase, \"-\" for standard input")
+				c.fs.IntVar(&c.v.work, "work-factor", 18, "how hard guessing the passphrase is made, 10 to 22: each step doubles it")
 				c.fs.BoolVar(&c.v.all, "plain", false, "do not encrypt; the file is then as secret as the keys (mode 0600)")
 			}},
 		{name: "restore", what: "make the centre again from a backup", long: `
@@ -121,6 +123,10 @@ func runBackup(ctx context.Context, c *call) (err error) {
 		return err
 	}
 	var o centre.BackupOptions
+	if c.v.work < 10 || c.v.work > 22 {
+		return usagef("--work-factor: use 10 to 22")
+	}
+	o.WorkFactor = c.v.work
 	if c.v.passFile != "" {
 		if o.Passphrase, err = c.secret(c.v.passFile); err != nil {
 			return err

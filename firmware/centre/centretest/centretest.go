@@ -111,6 +111,14 @@ func (e *Env) Serve(t testing.TB, addr string) {
 		}
 	}
 	t.Cleanup(e.Stop)
+	for end := time.Now().Add(20 * time.Second); ; time.Sleep(time.Millisecond) {
+		if r, err := centre.Serving(e.Dir); err == nil && r.URL() == e.URL {
+			return
+		}
+		if time.Now().After(end) {
+			t.Fatal("the centre does not begin to serve")
+		}
+	}
 }
 
 // Seat is an enrolled seat.
