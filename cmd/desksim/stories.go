@@ -9,6 +9,7 @@ import (
 	"io"
 	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"text/tabwriter"
 	"time"
@@ -49,6 +50,18 @@ func storyList(out io.Writer) error {
 	return w.Flush()
 }
 
+// asteriskRoot is where scripts/asterisk makes the chroot.
+func asteriskRoot() string {
+	if dir := os.Getenv("DESKSET_ASTERISK"); dir != "" {
+		return dir
+	}
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return ""
+	}
+	return filepath.Join(dir, "deskset", "asterisk")
+}
+
 // storyReport is the last line of `story run`.
 type storyReport struct {
 	OK      bool            `json:"ok"`
@@ -59,7 +72,7 @@ type storyReport struct {
 func storyRun(ctx context.Context, args []string) error {
 	fs := flag.NewFlagSet("desksim story run", flag.ContinueOnError)
 	pbx := fs.String("pbx", "both", "`small`, asterisk or both")
-	asterisk := fs.String("asterisk", os.Getenv("DESKSET_ASTERISK"), "`directory` of the Asterisk chroot")
+	asterisk := fs.String("asterisk", asteriskRoot(), "`directory` of the Asterisk chroot")
 	dir := fs.String("dir", "", "keep state and logs in this `directory`; empty: a new one, removed when all is well")
 	quiet := fs.Bool("json", false, "print the JSON line only")
 	verbose := fs.Bool("verbose", false, "log what PBX and phones do")

@@ -9,9 +9,11 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
+	"deskset/firmware/centre/floor"
 	"deskset/firmware/fleet"
 )
 
@@ -155,33 +157,25 @@ func (c *Centre) fleet(ctx context.Context, args ...string) (string, error) {
 	return strings.TrimSpace(out), err
 }
 
-// Floor waits until the centre shows a seat as online, or not.
-func (c *Centre) Floor(ctx context.Context, seat string, online bool, limit time.Duration) error {
+// Seats is how every seat stands, as `floor --json` says.
+func (c *Centre) Seats(ctx context.Context) ([]floor.Line, error) {
+	out, err := c.fleet(ctx, "floor", "--dir", c.Dir, "--json")
+	if err != nil {
+		return nil, err
+	}
+	var all []floor.Line
+	if err := json.Unmarshal([]byte(out), &all); err != nil {
+		return nil, fmt.Errorf("floor: %w", err)
+	}
+	return all, nil
+}
+
+// Shows waits until the centre shows a seat as online, or not.
+func (c *Centre) Shows(ctx context.Context, seat string, online bool, limit time.Duration) error {
 	ctx, stop := context.WithTimeout(ctx, limit)
 	defer stop()
-	var last string
-	err := poll(ctx, fmt.Sprintf("%s to be online at the centre: %v", seat, online), func() bool {
-		var err error
-		if last, err = c.fleet(ctx, "floor", "--dir", c.Dir, "--json"); err != nil {
-			last = err.Error()
-			return false
-		}
-		var all []struct {
-			Seat   string `json:"seat"`
-			Online bool   `json:"online"`
-		}
-		if json.Unmarshal([]byte(last), &all) != nil {
-			return false
-		}
-		for _, s := range all {
-			if s.Seat == seat {
-				return s.Online == online
-			}
-		}
-		return false
+	return poll(ctx, fmt.Sprintf("%s to be online at the centre: %v", seat, online), func() bool {
+		all, err := c.Seats(ctx)
+		return err == nil && slices.ContainsFunc(all, func(l floor.Line) bool { return l.Seat == seat && l.Online == online })
 	})
-	if err != nil {
-		err = fmt.Errorf("%w; it says %s", err, last)
-	}
-	return err
 }

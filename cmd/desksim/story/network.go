@@ -187,7 +187,7 @@ func centreCut(ctx context.Context, t *Teller) error {
 		if _, err := t.Rig.Seat.Await(ctx, "the lost link", 10*time.Second, func(v panel.View) bool { return !v.Links.Centre }); err != nil {
 			return err
 		}
-		return t.Rig.Centre.Floor(ctx, "S-0001", false, 10*time.Second)
+		return t.Rig.Centre.Shows(ctx, "S-0001", false, 10*time.Second)
 	})
 	if err != nil {
 		return err
@@ -219,7 +219,7 @@ func centreCut(ctx context.Context, t *Teller) error {
 		if err != nil {
 			return err
 		}
-		return t.Rig.Centre.Floor(ctx, "S-0001", true, 10*time.Second)
+		return t.Rig.Centre.Shows(ctx, "S-0001", true, 10*time.Second)
 	})
 	if err != nil {
 		return err
