@@ -143,7 +143,7 @@ func newBench(t *testing.T, change ...func(*bench, *Config)) *bench {
 		lamps: &lamps{show: map[panel.Lamp]panel.Colour{}, at: map[panel.Lamp]time.Time{}},
 	}
 	b.vault, err = vault.Open(vault.Config{
-		FS: b.disk, Seat: "S-0001", Firmware: "test", Signer: key, Now: time.Now, Reserve: 1,
+		FS: b.disk, Seat: "S-0001", Firmware: "test", Signer: key, Now: time.Now, Reserve: 4096,
 		Slabs: vault.Slabs{Voice: 256 << 10, Facts: 16 << 10, VoiceKeep: 1, FactsKeep: 1},
 	})
 	if err != nil {

@@ -12,6 +12,7 @@ func (s *Seat) do(x agent.Effect) {
 	switch x.Kind {
 	case agent.ShowLamps:
 		s.lamps.show(agent.Lamps(s.state, s.rules), s.now())
+		s.show()
 	case agent.ShowView:
 		s.show()
 	case agent.TellPBX:
