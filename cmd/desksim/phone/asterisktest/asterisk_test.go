@@ -121,23 +121,44 @@ func TestAsterisk(t *testing.T) {
 		sounds(t, "a to b", va, cb)
 		sounds(t, "b to a", vb, ca)
 	})
-	t.Run("blind transfer", func(t *testing.T) {
-		a, b := run(t, rig.Customer, "opus"), run(t, rig.Colleague, "PCMU")
-		ca := dial(t, a, rig.Colleague)
-		cb := <-b.Incoming()
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-		defer cancel()
-		if code, err := cb.Refer(ctx, rig.Echo); code != 200 {
-			t.Fatalf("%d %v", code, err)
-		}
-		cb.Hangup()
-		v := audiotest.Speech(3, 3*time.Second)
-		within(t, ca.Say(v), "end of speech")
-		tail(t)
-		ca.Hangup()
-		within(t, ca.Done(), "end")
-		sounds(t, "echo after the transfer", v, ca)
-	})
+	for _, attended := range []bool{false, true} {
+		t.Run(map[bool]string{false: "blind transfer", true: "attended transfer"}[attended], func(t *testing.T) {
+			cust, a, b := run(t, rig.CustomerNumber, "opus"), run(t, rig.Customer, "PCMU"), run(t, rig.Colleague, "PCMU")
+			ctx, cancel := context.WithTimeout(t.Context(), 15*time.Second)
+			defer cancel()
+			cc := dial(t, cust, rig.Customer)
+			ca := <-a.Incoming()
+			within(t, ca.Say(audiotest.Speech(2, 500*time.Millisecond)), "greeting")
+			var code int
+			var err error
+			if attended {
+				if err := ca.Hold(ctx); err != nil {
+					t.Fatal(err)
+				}
+				consult := dial(t, a, rig.Colleague)
+				within(t, consult.Say(audiotest.Speech(2, 500*time.Millisecond)), "consultation")
+				code, err = ca.ReferReplaces(ctx, consult)
+				within(t, consult.Done(), "end of the consultation")
+			} else {
+				code, err = ca.Refer(ctx, rig.Colleague)
+			}
+			if code != 200 {
+				t.Fatalf("%d %v", code, err)
+			}
+			ca.Hangup()
+			cb := <-b.Incoming()
+			within(t, cb.Answered(), "answer")
+			vc, vb := audiotest.Speech(1, 3*time.Second), audiotest.Speech(3, 3*time.Second)
+			dc, db := cc.Say(vc), cb.Say(vb)
+			within(t, dc, "end of speech")
+			within(t, db, "end of speech")
+			tail(t)
+			cc.Hangup()
+			within(t, cb.Done(), "end")
+			sounds(t, "customer to colleague", vc, cb)
+			sounds(t, "colleague to customer", vb, cc)
+		})
+	}
 	t.Run("cancel", func(t *testing.T) {
 		a, b := run(t, rig.Customer, "opus"), run(t, rig.Colleague, "opus")
 		b.SetPolicy(phone.Policy{LetRing: true})
