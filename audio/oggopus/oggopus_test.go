@@ -238,6 +238,9 @@ func TestEmptyLastPage(t *testing.T) {
 
 // tool has opusinfo and opusdec judge the file.
 func tool(t *testing.T, file []byte, agent, customer [][]byte) {
+	if testing.Short() {
+		return // under qemu-user the tools are of another architecture and round otherwise
+	}
 	for _, name := range []string{"opusinfo", "opusdec"} {
 		if _, err := exec.LookPath(name); err != nil {
 			if os.Getenv("DESKSET_FULL") != "" {
@@ -270,7 +273,7 @@ func tool(t *testing.T, file []byte, agent, customer [][]byte) {
 		quiet(ref, func(from, to int) {
 			for i := from; i < to; i++ {
 				v := int16(binary.LittleEndian.Uint16(b[4*i+2*k:]))
-				if abs(int(v)-int(ref[i])) > 4 { // it decodes to float, rounds by itself, and may be of another architecture
+				if abs(int(v)-int(ref[i])) > 1 { // it decodes to float and rounds by itself
 					t.Fatalf("leg %d sample %d: opusdec %d, the leg %d", k, i, v, ref[i])
 				}
 			}

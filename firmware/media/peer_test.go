@@ -5,11 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
-
-	"deskset/audio/codec"
 
 	"github.com/pion/interceptor"
 	"github.com/pion/rtp"

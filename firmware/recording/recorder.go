@@ -46,7 +46,7 @@ type Config struct {
 	Store Store
 	// Wall is the time of the facts, and whether it may be believed.
 	Wall func() (t time.Time, trusted bool)
-	Log     *slog.Logger     // nil: none
+	Log  *slog.Logger // nil: none
 	// NewDecoder and NewEncoder make what transcoding needs; nil: audio/codec.
 	NewDecoder func(codec.Codec) (codec.Decoder, error)
 	NewEncoder func() (codec.Encoder, error)
