@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"sync"
@@ -15,6 +16,7 @@ type Hand struct {
 	mu   sync.Mutex
 	seen map[string]string
 	news chan struct{}
+	gone bool // the board hung up
 }
 
 // Reach connects to the board at path.
@@ -52,10 +54,13 @@ func (h *Hand) Await(ctx context.Context, ok func(lamp func(string) string) bool
 	for {
 		h.mu.Lock()
 		done := ok(func(l string) string { return h.seen[l] })
-		news := h.news
+		news, gone := h.news, h.gone
 		h.mu.Unlock()
-		if done {
+		switch {
+		case done:
 			return nil
+		case gone:
+			return errors.New("the virtual board has hung up")
 		}
 		select {
 		case <-ctx.Done():
@@ -81,4 +86,9 @@ func (h *Hand) read() {
 		h.news = make(chan struct{})
 		h.mu.Unlock()
 	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.gone = true
+	close(h.news)
+	h.news = make(chan struct{})
 }

@@ -118,6 +118,10 @@ func (b *Board) Run(ctx context.Context, edge func(line string, down bool)) erro
 	}
 	stop := context.AfterFunc(ctx, func() { ln.Close() })
 	defer stop()
+	if err := os.Chmod(b.path, 0o600); err != nil { // a key is its owner's to press
+		ln.Close()
+		return fmt.Errorf("virtual board: %w", err)
+	}
 	var peers sync.WaitGroup
 	defer peers.Wait()
 	for {

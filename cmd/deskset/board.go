@@ -33,7 +33,7 @@ func openBoard(f config.File, log *slog.Logger) (panelBoard, error) {
 	}
 	b, err := board.Find(f.Board)
 	if err != nil {
-		return nil, &config.Error{File: "board", Msg: err.Error()}
+		return nil, err
 	}
 	if _, err := host.Init(); err != nil {
 		return nil, fmt.Errorf("board %s: %w", b.Model, err)

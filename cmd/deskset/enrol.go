@@ -26,6 +26,7 @@ var errRefused = errors.New("refused")
 // Files of the seat's identity in the state directory.
 const (
 	keyFile      = "seat.key"      // PEM, 0600; made here and never sent
+	newKeyFile   = "seat.key.next" // the key of an enrolment that is not finished
 	chainFile    = "seat.crt"      // PEM, leaf first
 	caFile       = "ca.pem"        // the pinned CA
 	centreFile   = "centre.pub"    // signs policies and receipts
@@ -69,7 +70,7 @@ func enrolVerb(ctx context.Context, std stdio, args []string) error {
 	if err != nil {
 		return fmt.Errorf("read the centre's CA: %w", err)
 	}
-	key, err := seatKey(filepath.Join(f.StateDir, keyFile), *again)
+	key, err := nextKey(f.StateDir)
 	if err != nil {
 		return err
 	}
@@ -90,26 +91,36 @@ func enrolVerb(ctx context.Context, std stdio, args []string) error {
 			return err
 		}
 	}
+	if err := takeKey(f.StateDir); err != nil {
+		return err
+	}
 	fmt.Fprintf(std.out, "enrolled as %s\n", r.Seat)
 	return nil
 }
 
-// seatKey reads the seat's key, or makes it.
-func seatKey(path string, fresh bool) (*ecdsa.PrivateKey, error) {
+// seatKey reads a key.
+func seatKey(path string) (*ecdsa.PrivateKey, error) {
 	b, err := os.ReadFile(path)
-	if err == nil && !fresh {
-		blk, _ := pem.Decode(b)
-		if blk == nil {
-			return nil, fmt.Errorf("%s holds no PEM key; enrol with --again to make a new one", path)
-		}
-		k, err := x509.ParseECPrivateKey(blk.Bytes)
-		if err != nil {
-			return nil, fmt.Errorf("%s is damaged (%w); enrol with --again to make a new one", path, err)
-		}
-		return k, nil
-	}
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err != nil {
 		return nil, err
+	}
+	blk, _ := pem.Decode(b)
+	if blk == nil {
+		return nil, fmt.Errorf("%s holds no PEM key; enrol with --again to make a new one", path)
+	}
+	k, err := x509.ParseECPrivateKey(blk.Bytes)
+	if err != nil {
+		return nil, fmt.Errorf("%s is damaged (%w); enrol with --again to make a new one", path, err)
+	}
+	return k, nil
+}
+
+// nextKey makes the key to enrol with, or reads the one of an enrolment that
+// failed. The key that the seat has stays until the centre has signed this one.
+func nextKey(dir string) (*ecdsa.PrivateKey, error) {
+	path := filepath.Join(dir, newKeyFile)
+	if k, err := seatKey(path); err == nil {
+		return k, nil
 	}
 	k, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
 	if err != nil {
@@ -120,6 +131,37 @@ func seatKey(path string, fresh bool) (*ecdsa.PrivateKey, error) {
 		return nil, err
 	}
 	return k, writeDurably(path, pem.EncodeToMemory(&pem.Block{Type: "EC PRIVATE KEY", Bytes: der}))
+}
+
+// takeKey makes the key of the enrolment the seat's own.
+func takeKey(dir string) error {
+	if err := os.Rename(filepath.Join(dir, newKeyFile), filepath.Join(dir, keyFile)); err != nil {
+		return fmt.Errorf("take the new key: %w", err)
+	}
+	return syncDir(dir)
+}
+
+// ownKey is the key of the certificate. After a cut at the end of an enrolment
+// that is the next one.
+func ownKey(dir string, leaf *x509.Certificate) (*ecdsa.PrivateKey, error) {
+	for _, next := range []bool{false, true} {
+		name := map[bool]string{false: keyFile, true: newKeyFile}[next]
+		k, err := seatKey(filepath.Join(dir, name))
+		if errors.Is(err, fs.ErrNotExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		if !k.PublicKey.Equal(leaf.PublicKey) {
+			continue
+		}
+		if next {
+			err = takeKey(dir)
+		}
+		return k, err
+	}
+	return nil, fmt.Errorf("%s in %s is not the key of %s: enrol the seat again", keyFile, dir, chainFile)
 }
 
 // writeDurably leaves either the old file or the new one after a power cut.
@@ -139,7 +181,11 @@ func writeDurably(path string, data []byte) error {
 	if err := os.Rename(tmp, path); err != nil {
 		return err
 	}
-	d, err := os.Open(filepath.Dir(path))
+	return syncDir(filepath.Dir(path))
+}
+
+func syncDir(dir string) error {
+	d, err := os.Open(dir)
 	if err != nil {
 		return err
 	}
@@ -158,12 +204,6 @@ func loadIdentity(dir string) (*identity, error) {
 	id := &identity{}
 	var err error
 	if id.chain, err = read(chainFile); err != nil {
-		return nil, err
-	}
-	if _, err = read(keyFile); err != nil {
-		return nil, err
-	}
-	if id.key, err = seatKey(filepath.Join(dir, keyFile), false); err != nil {
 		return nil, err
 	}
 	if id.ca, err = read(caFile); err != nil {
@@ -185,6 +225,9 @@ func loadIdentity(dir string) (*identity, error) {
 		return nil, fmt.Errorf("%s is damaged (%w): enrol the seat again", chainFile, err)
 	}
 	id.name = leaf.Subject.CommonName
+	if id.key, err = ownKey(dir, leaf); err != nil {
+		return nil, err
+	}
 	if id.policy, err = fleet.LoadPolicy(filepath.Join(dir, policyFile), id.centre, id.name); err != nil {
 		return nil, fmt.Errorf("policy: %w; enrol the seat again", err)
 	}

@@ -12,6 +12,7 @@ import (
 	"os/signal"
 	"syscall"
 
+	"deskset/board"
 	"deskset/firmware/config"
 	"deskset/firmware/console"
 	"deskset/firmware/control"
@@ -151,12 +152,32 @@ func versionVerb(_ context.Context, std stdio, args []string) error {
 	return nil
 }
 
+// loadConfig reads a file and checks what config cannot: that the board is one
+// of this firmware's.
+func loadConfig(path string) (config.File, error) {
+	f, err := config.Load(path)
+	if err != nil || f.Board == "virtual" {
+		return f, err
+	}
+	if _, err := board.Find(f.Board); err != nil {
+		return f, config.Fault(path, "board", err.Error())
+	}
+	return f, nil
+}
+
 func checkVerb(_ context.Context, std stdio, args []string) error {
 	fs := flags(std, "check")
+	brief := fs.Usage
+	fs.Usage = func() {
+		brief()
+		if text, err := config.Default().Text(); err == nil {
+			fmt.Fprintf(std.err, "What a file may hold, with the defaults:\n\n%s", text)
+		}
+	}
 	if err := parse(fs, args, 1); err != nil {
 		return err
 	}
-	f, err := config.Load(fs.Arg(0))
+	f, err := loadConfig(fs.Arg(0))
 	if err != nil {
 		return err
 	}

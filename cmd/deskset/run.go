@@ -31,7 +31,7 @@ func runVerb(ctx context.Context, std stdio, args []string) error {
 	if err := parse(fs, args, 0); err != nil {
 		return err
 	}
-	f, err := config.Load(*path)
+	f, err := loadConfig(*path)
 	if err != nil {
 		return err
 	}
@@ -49,7 +49,7 @@ func runVerb(ctx context.Context, std stdio, args []string) error {
 
 // runSeat builds the seat from its file and identity and runs it: config ->
 // board -> drivers -> seat. What is started last is stopped first.
-func runSeat(ctx context.Context, f config.File, id *identity, log *slog.Logger) error {
+func runSeat(ctx context.Context, f config.File, id *identity, log *slog.Logger) (err error) {
 	board, err := openBoard(f, log)
 	if err != nil {
 		return err
@@ -69,13 +69,20 @@ func runSeat(ctx context.Context, f config.File, id *identity, log *slog.Logger)
 	if err != nil {
 		return err
 	}
+	defer func() {
+		end, stop := context.WithTimeout(context.Background(), 10*time.Second)
+		defer stop()
+		err = errors.Join(err, store.Close(end))
+	}()
 	roots, err := pbxRoots(id)
 	if err != nil {
 		return err
 	}
 	var addr netip.Addr
 	if f.Media.Interface != "" {
-		addr = netip.MustParseAddr(f.Media.Interface) // checked by config
+		if addr, err = netip.ParseAddr(f.Media.Interface); err != nil {
+			return fmt.Errorf("media.interface: %w", err)
+		}
 	}
 	client, err := fleet.NewClient(fleet.ClientConfig{URL: f.Centre.URL, CA: id.ca, Chain: id.chain, Key: id.key})
 	if err != nil {
@@ -140,7 +147,11 @@ func runSeat(ctx context.Context, f config.File, id *identity, log *slog.Logger)
 		{"centre", stream.Run},
 		{"control", control.New(f.RunDir, s, log, func() map[string]any {
 			st, err := up.Status()
-			return map[string]any{"upload": st, "upload_err": fmt.Sprint(err), "sound": card.Stats()}
+			more := map[string]any{"upload": st, "sound": card.Stats()}
+			if err != nil {
+				more["upload_err"] = err.Error()
+			}
+			return more
 		}).Run},
 		{"watchdog", func(ctx context.Context) error { return watchdog(ctx, s, log) }},
 	}
@@ -151,10 +162,7 @@ func runSeat(ctx context.Context, f config.File, id *identity, log *slog.Logger)
 		}
 		services = append(services, service{"page", page.Run})
 	}
-	err = runAll(ctx, log, s, services)
-	end, stop := context.WithTimeout(context.Background(), 10*time.Second)
-	defer stop()
-	return errors.Join(err, store.Close(end))
+	return runAll(ctx, log, s, services)
 }
 
 // service is a part that runs beside the seat.
@@ -230,16 +238,12 @@ func consoleServer(f config.File, s *seat.Seat, log *slog.Logger) (*console.Serv
 	return page, nil
 }
 
-// pbxRoots trusts the centre's CA and the PBX's own where the policy names one.
+// pbxRoots trusts the centre's CA; the seat adds the PBX's own where the policy
+// names one.
 func pbxRoots(id *identity) (*tls.Config, error) {
 	pool := x509.NewCertPool()
 	if !pool.AppendCertsFromPEM(id.ca) {
 		return nil, errors.New("the pinned CA is damaged: enrol the seat again")
-	}
-	for _, p := range id.policy.PBX {
-		if p.CA != "" && !pool.AppendCertsFromPEM([]byte(p.CA)) {
-			return nil, fmt.Errorf("policy: the CA of PBX %s is no PEM certificate", p.Domain)
-		}
 	}
 	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
 }

@@ -8,10 +8,13 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"net"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 
 	"github.com/pelletier/go-toml/v2"
@@ -87,7 +90,11 @@ type Error struct {
 	File string
 	Line int // 0: not known
 	Msg  string
+	Err  error // of the file system, when that is the fault
 }
+
+// Unwrap gives the file system's error.
+func (e *Error) Unwrap() error { return e.Err }
 
 func (e *Error) Error() string {
 	if e.Line > 0 {
@@ -97,11 +104,11 @@ func (e *Error) Error() string {
 }
 
 // Load reads and checks a file. Relative paths are taken from the file's own
-// directory. A fault of the content is an *Error.
+// directory. A fault is an *Error.
 func Load(path string) (File, error) {
-	b, err := os.ReadFile(path)
+	b, err := read(path)
 	if err != nil {
-		return File{}, fmt.Errorf("read configuration: %w", err)
+		return File{}, &Error{File: path, Msg: "cannot be read: " + err.Error(), Err: err}
 	}
 	f, err := Parse(path, b)
 	if err != nil {
@@ -119,11 +126,27 @@ func Load(path string) (File, error) {
 	return f, nil
 }
 
+// Fault is an error of a setting that only the caller can judge, with its line.
+func Fault(path, key, msg string) *Error {
+	b, _ := read(path) // it was read before; without it the line is not known
+	return &Error{File: path, Line: lineOf(b, key), Msg: key + ": " + msg}
+}
+
+// read no more than a configuration can have, and a byte.
+func read(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return io.ReadAll(io.LimitReader(f, MaxSize+1))
+}
+
 // Parse reads the text of a file; name is for errors.
 func Parse(name string, b []byte) (File, error) {
 	f := Default()
 	if len(b) > MaxSize {
-		return f, &Error{File: name, Msg: fmt.Sprintf("%d bytes is more than a configuration can have (%d)", len(b), MaxSize)}
+		return f, &Error{File: name, Msg: fmt.Sprintf("more than the %d bytes that a configuration can have", MaxSize)}
 	}
 	dec := toml.NewDecoder(bytes.NewReader(b))
 	dec.DisallowUnknownFields()
@@ -177,12 +200,15 @@ func (f File) check() (key, msg string) {
 		return "log.level", fmt.Sprintf("%q is not known; use \"debug\", \"info\", \"warn\" or \"error\"", f.Log.Level)
 	}
 	if f.Console.Listen != "" {
-		if _, _, err := net.SplitHostPort(f.Console.Listen); err != nil {
+		_, port, err := net.SplitHostPort(f.Console.Listen)
+		if _, bad := strconv.ParseUint(port, 10, 16); err != nil || bad != nil {
 			return "console.listen", fmt.Sprintf("%q is not of the form address:port", f.Console.Listen)
 		}
 	}
-	if f.Media.Interface != "" && net.ParseIP(f.Media.Interface) == nil {
-		return "media.interface", fmt.Sprintf("%q is not an IP address", f.Media.Interface)
+	if f.Media.Interface != "" {
+		if a, err := netip.ParseAddr(f.Media.Interface); err != nil || a.IsUnspecified() {
+			return "media.interface", fmt.Sprintf("%q is not an address of this machine", f.Media.Interface)
+		}
 	}
 	return "", ""
 }
@@ -192,7 +218,7 @@ func explain(name string, err error) error {
 	if errors.As(err, &strict) && len(strict.Errors) > 0 {
 		first := strict.Errors[0]
 		line, _ := first.Position()
-		return &Error{File: name, Line: line, Msg: fmt.Sprintf("unknown setting %q; see `deskset check --help` for what there is", strings.Join(first.Key(), "."))}
+		return &Error{File: name, Line: line, Msg: fmt.Sprintf("unknown setting %q; `deskset check --help` shows all there are", strings.Join(first.Key(), "."))}
 	}
 	var dec *toml.DecodeError
 	if errors.As(err, &dec) {
@@ -212,7 +238,8 @@ func lineOf(b []byte, key string) int {
 	for i, line := range strings.Split(string(b), "\n") {
 		line = strings.TrimSpace(line)
 		if strings.HasPrefix(line, "[") {
-			now = strings.Trim(line, "[] \t")
+			name, _, _ := strings.Cut(line[1:], "]")
+			now = strings.TrimSpace(name)
 			continue
 		}
 		k, _, ok := strings.Cut(line, "=")

@@ -27,7 +27,9 @@ func TestFaultsNameTheLine(t *testing.T) {
 		{"no default microphone", strings.Replace(good, `"virtual"`+"\n", `"pulse"`+"\n", 2), "f.toml: headset.capture: is missing"},
 		{"language", "language = \"fr\"\n" + good, "f.toml:1: language"},
 		{"period", good + "period_ms = 500\n", "f.toml:8: headset.period_ms"},
-		{"huge", strings.Repeat("#", MaxSize+1), "more than a configuration can have"},
+		{"page without a port", good + "[console]\nlisten = \"127.0.0.1:panel\"\n", "f.toml:9: console.listen"},
+		{"media from anywhere", good + "[media] # net\ninterface = \"0.0.0.0\"\n", "f.toml:9: media.interface"},
+		{"huge", strings.Repeat("#", MaxSize+1), "bytes that a configuration can have"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			_, err := Parse("f.toml", []byte(c.text))

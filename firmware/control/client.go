@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net"
 	"net/http"
 	"net/url"
@@ -32,6 +33,9 @@ func Dial(dir string) *Client {
 		DialContext: func(ctx context.Context, _, _ string) (net.Conn, error) {
 			var d net.Dialer
 			c, err := d.DialContext(ctx, "unix", path)
+			if errors.Is(err, fs.ErrPermission) {
+				return nil, fmt.Errorf("%s belongs to another user: ask as that one, or as root", path)
+			}
 			if err != nil {
 				return nil, fmt.Errorf("%w (%s): start it with `deskset run`", ErrNotRunning, path)
 			}

@@ -63,6 +63,7 @@ func (s *Server) Run(ctx context.Context) error {
 		return fmt.Errorf("control socket: %w", err)
 	}
 	if err := os.Chmod(s.path, 0o600); err != nil {
+		ln.Close()
 		return fmt.Errorf("control socket: %w", err)
 	}
 	srv := &http.Server{Handler: s.routes(), ReadHeaderTimeout: 5 * time.Second, BaseContext: func(net.Listener) context.Context { return ctx }}
