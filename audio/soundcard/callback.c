@@ -10,6 +10,7 @@
 
 #include <stddef.h>
 #include <string.h>
+#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -146,6 +147,8 @@ static void on_notification(const notification *n) {
 	if (dev->on_notification != on_notification || dev->user == NULL)
 		return;
 	deskset_stream *s = dev->user->stream;
+	if (n->type == 0)
+		prctl(PR_SET_TIMERSLACK, 50000, 0, 0, 0); // the kernel's own 50 us, whatever the process has
 	if (n->type == 0 && dev->on_data != on_data) {
 		dev->on_data = on_data;
 		COUNT(s->direct, 1);

@@ -1,5 +1,8 @@
 package soundcard
 
+// #cgo linux LDFLAGS: -Wl,--wrap=dlsym
+import "C"
+
 import (
 	"context"
 	"fmt"
