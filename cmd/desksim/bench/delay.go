@@ -1,0 +1,128 @@
+package bench
+
+import (
+	"encoding/binary"
+	"math"
+	"slices"
+	"time"
+
+	"deskset/audio/codec"
+	"deskset/audio/pcm"
+)
+
+// sound is a stretch of sound with the time of its first sample.
+type sound struct {
+	pcm   []int16 // 48 kHz mono
+	start time.Time
+}
+
+// onWire decodes the Opus of RTP packets and gives it the time of a listener who
+// plays each packet from the moment it passes, without a buffer: as early as
+// any packet of the stream allows.
+func onWire(packets []seen) (sound, error) {
+	dec, err := codec.NewOpusDecoder()
+	if err != nil || len(packets) == 0 {
+		return sound{}, err
+	}
+	var s sound
+	buf := make([]int16, codec.MaxSamples)
+	first := binary.BigEndian.Uint32(packets[0].b[4:])
+	ssrc := binary.BigEndian.Uint32(packets[0].b[8:])
+	for _, p := range packets {
+		if binary.BigEndian.Uint32(p.b[8:]) != ssrc {
+			continue
+		}
+		at := int(int32(binary.BigEndian.Uint32(p.b[4:]) - first))
+		payload := p.b[12+4*int(p.b[0]&15):]
+		if at < len(s.pcm) || len(payload) == 0 {
+			continue // late or double
+		}
+		n, err := dec.Decode(buf, payload)
+		if err != nil {
+			continue
+		}
+		s.pcm = append(s.pcm, make([]int16, at-len(s.pcm))...)
+		s.pcm = append(s.pcm, buf[:n]...)
+		began := p.at.Add(-time.Duration(at) * time.Second / pcm.Rate)
+		if s.start.IsZero() || began.Before(s.start) {
+			s.start = began
+		}
+	}
+	return s, nil
+}
+
+const (
+	delayRate = 8000                   // of the comparison: 1/8 ms
+	look      = 400 * time.Millisecond // of speech that is looked for at a time
+	mostDelay = 500 * time.Millisecond
+	alike     = 0.6 // normalised correlation from which on it is the same speech
+)
+
+// delays finds how much later than in said each stretch of speech is in heard, in
+// ms. Stretches that are not found are left out.
+func delays(said, heard sound, from, to time.Time) (ms []float64) {
+	a, b := slow(said.pcm), slow(heard.pcm)
+	n, span := int(look.Seconds()*delayRate), int(mostDelay.Seconds()*delayRate)
+	ahead := int(math.Round(said.start.Sub(heard.start).Seconds() * delayRate))
+	frac := said.start.Sub(heard.start).Seconds()*delayRate - float64(ahead)
+	begin := max(0, int(from.Sub(said.start).Seconds()*delayRate))
+	end := min(len(a), int(to.Sub(said.start).Seconds()*delayRate))
+	for at := begin; at+n <= end; at += n {
+		lo := at + ahead
+		if lo < 0 || lo+span+n > len(b) {
+			continue
+		}
+		if lag, c := match(a[at:at+n], b[lo:lo+span+n]); c >= alike {
+			ms = append(ms, (float64(lag)-frac)*1000/delayRate)
+		}
+	}
+	return ms
+}
+
+// match finds x in y.
+func match(x, y []float64) (lag int, corr float64) {
+	ex := 0.0
+	for _, v := range x {
+		ex += v * v
+	}
+	if ex/float64(len(x)) < 100*100 { // a pause
+		return 0, 0
+	}
+	ey := 0.0
+	for _, v := range y[:len(x)] {
+		ey += v * v
+	}
+	for d := 0; d+len(x) <= len(y); d++ {
+		dot := 0.0
+		for i, v := range x {
+			dot += v * y[d+i]
+		}
+		if c := dot / math.Sqrt(ex*ey+1); c > corr {
+			lag, corr = d, c
+		}
+		if d+len(x) < len(y) {
+			ey += y[d+len(x)]*y[d+len(x)] - y[d]*y[d]
+		}
+	}
+	return lag, corr
+}
+
+// slow is s at delayRate, by the mean of each six samples.
+func slow(s []int16) []float64 {
+	const step = pcm.Rate / delayRate
+	out := make([]float64, len(s)/step)
+	for i := range out {
+		for _, v := range s[i*step : (i+1)*step] {
+			out[i] += float64(v) / step
+		}
+	}
+	return out
+}
+
+// spread tells median, the best and the worst of figures.
+func spread(x []float64) (mid, least, most float64) {
+	if len(x) == 0 {
+		return 0, 0, 0
+	}
+	return median(x), slices.Min(x), slices.Max(x)
+}
