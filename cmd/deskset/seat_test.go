@@ -116,7 +116,7 @@ func TestASeatFromEnrolmentToItsEnd(t *testing.T) {
 	}
 	await("the centre", func(v panel.View) bool { return v.Links.Centre })
 
-	code, out, errs = deskset("ask", "--config", file, "sign-in", "agent=agent-7041")
+	code, _, errs = deskset("ask", "--config", file, "sign-in", "agent=agent-7041")
 	want(code, exitOK, errs, "")
 	code, _, errs = deskset("ask", "--config", file, "dial", "target=13800138000")
 	want(code, exitRefused, errs, "")
@@ -173,7 +173,7 @@ func TestASeatFromEnrolmentToItsEnd(t *testing.T) {
 	code, _, errs = deskset("run", "--config", file)
 	want(code, exitFailed, errs, "vault")
 
-	code, out, errs = deskset("ask", "--config", file, "sign-out")
+	code, _, errs = deskset("ask", "--config", file, "sign-out")
 	want(code, exitOK, errs, "")
 	stop()
 	select {

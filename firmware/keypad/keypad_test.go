@@ -114,3 +114,23 @@ func FuzzKeypad(f *testing.F) {
 		}
 	})
 }
+
+// TestAKeyThatIsNone: a line that the panel does not have changes nothing and
+// costs no time.
+func TestAKeyThatIsNone(t *testing.T) {
+	got := play([]edge{{"toaster", true, 0}, {"toaster", false, ms}, {panel.DND, true, 20 * ms}}, time.Hour)
+	if words(got) != "touch@20ms press@25ms stuck@30.02s" {
+		t.Error(words(got))
+	}
+}
+
+// TestReleaseTellsOfItsOwnKey: a key held for its time stays so whatever
+// others do meanwhile.
+func TestReleaseTellsOfItsOwnKey(t *testing.T) {
+	s := time.Second
+	for _, e := range play([]edge{{panel.Help, true, 0}, {panel.DND, true, 4 * s}, {panel.DND, false, 5 * s}, {panel.Help, false, 6 * s}}, 7*s) {
+		if e.Kind == Release && e.Long != (e.Key == panel.Help) {
+			t.Errorf("%+v", e)
+		}
+	}
+}
