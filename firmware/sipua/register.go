@@ -2,6 +2,7 @@ package sipua
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -11,6 +12,12 @@ import (
 // Timer F.
 const registerTimeout = 10 * time.Second
 
+// registerFirst is how long the first REGISTER of a connection waits. A PBX
+// that is starting takes connections before it knows what SIP is, and what it
+// swallowed then is never answered. Each such silence doubles it, up to
+// registerTimeout, for a PBX that is only slow.
+const registerFirst = 2500 * time.Millisecond
+
 // registration is the state of our binding (RFC 3261 section 10, RFC 5626).
 type registration struct {
 	callID, tag string
@@ -18,6 +25,7 @@ type registration struct {
 	expires     uint32   // asked for, seconds
 	routes      []string // Service-Route (RFC 3608) of the last answer
 	lastErr     error
+	silent      int // REGISTERs in a row without any answer
 }
 
 type regResult struct {
@@ -28,7 +36,7 @@ type regResult struct {
 
 // register sends one REGISTER (with its challenges and a 423) and waits.
 func (u *UA) register(ctx context.Context, f *flow, on bool) regResult {
-	ctx, cancel := context.WithTimeoutCause(ctx, registerTimeout, errTimeout)
+	ctx, cancel := context.WithTimeoutCause(ctx, u.registerPatience(), errTimeout)
 	defer cancel()
 	for range 3 {
 		done := make(chan regResult, 1)
@@ -54,6 +62,11 @@ func (u *UA) register(ctx context.Context, f *flow, on bool) regResult {
 		}
 		u.mu.Lock()
 		u.forgetClient(ex.tx)
+		if errors.Is(res.err, errTimeout) {
+			u.reg.silent++
+		} else {
+			u.reg.silent = 0
+		}
 		again := res.err == errBrief && on
 		u.mu.Unlock()
 		if !again {
@@ -61,6 +74,16 @@ func (u *UA) register(ctx context.Context, f *flow, on bool) regResult {
 		}
 	}
 	return regResult{err: errBrief}
+}
+
+// registerPatience is how long the next REGISTER waits for its answer.
+func (u *UA) registerPatience() time.Duration {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.bound {
+		return registerTimeout
+	}
+	return min(registerFirst<<min(u.reg.silent, 8), registerTimeout)
 }
 
 var errBrief = fmt.Errorf("the PBX wants a longer registration than it grants: check its expiry limits")

@@ -89,6 +89,9 @@ func (o *outage) next(err error) time.Duration {
 			return backoffAuth(o.jitter())
 		}
 	}
+	if errors.Is(err, errTimeout) {
+		return backoff(0, false, o.jitter()) // the silence was the wait
+	}
 	d := backoff(o.tries, o.long.Load(), o.jitter())
 	o.tries++
 	return d
