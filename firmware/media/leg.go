@@ -106,7 +106,7 @@ func New(cfg Config) (*Leg, error) {
 		return nil, errors.New("media leg: identity and clock are needed")
 	}
 	if len(cfg.Codecs) == 0 {
-		cfg.Codecs = []codec.Codec{codec.Opus, codec.PCMU, codec.PCMA}
+		cfg.Codecs = preferred
 	}
 	cfg.Codecs = slices.Clone(cfg.Codecs)
 	if cfg.Silence == 0 {

@@ -24,6 +24,21 @@ type agreed struct {
 	recvIsEvent [128]bool
 }
 
+// preferred are the codecs of a leg that was told none, in this order.
+var preferred = []codec.Codec{codec.Opus, codec.PCMU, codec.PCMA}
+
+// CheckOffer says why a leg with the usual codecs could not answer an offer:
+// it is asked before anybody is rung for a call that nobody can take. The error
+// is ErrDescription.
+func CheckOffer(offer []byte) error {
+	r, err := parseRemote(offer)
+	if err != nil {
+		return err
+	}
+	_, err = choose(preferred, r.payloads)
+	return err
+}
+
 // choose finds the first of ours, in our order, that the far end lists.
 func choose(ours []codec.Codec, theirs []payload) (payload, error) {
 	for _, c := range ours {

@@ -157,7 +157,8 @@ func (s *Seat) incoming(e sipua.Incoming) {
 	// A queue that does not know that the agent is not ready offers again and
 	// again: only a direct call rings then.
 	unready := l.queue != "" && s.state.Avail != agent.Ready
-	if !unready {
+	useless := media.CheckOffer(l.offer)
+	if !unready && useless == nil {
 		s.step(agent.Event{Kind: agent.Offered, Call: l.id})
 	}
 	if s.state.Call != l.id {
@@ -169,6 +170,9 @@ func (s *Seat) incoming(e sipua.Incoming) {
 			why.why = "do not disturb"
 		case unready:
 			why.why = "not ready for the queue"
+		case useless != nil:
+			s.log.Warn("seat: offer refused", "call", l.id, "err", useless)
+			why = ending{"seat", "offer not acceptable", 488}
 		}
 		s.end(l, why)
 		return
