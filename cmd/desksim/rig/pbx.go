@@ -162,16 +162,25 @@ func OpenPBX(ctx context.Context, kind, root, logs string, log *slog.Logger) (pb
 	if err != nil {
 		return nil, nil, err
 	}
+	pbx, err = openPBX(ctx, kind, root, logs, cert, log)
+	return pbx, ca, err
+}
+
+func openPBX(ctx context.Context, kind, root, logs string, cert tls.Certificate, log *slog.Logger) (PBX, error) {
 	switch kind {
 	case "small":
-		pbx, err = newSmall(cert, log)
+		s, err := newSmall(cert, log)
+		if err != nil {
+			return nil, err // not a PBX that is nil
+		}
+		return s, nil
 	case "asterisk":
-		pbx, err = newAsterisk(ctx, root, logs, cert)
+		a, err := newAsterisk(ctx, root, logs, cert)
+		if err != nil {
+			return nil, err
+		}
+		return a, nil
 	default:
-		err = fmt.Errorf("there is no PBX %q: use small or asterisk", kind)
+		return nil, fmt.Errorf("there is no PBX %q: use small or asterisk", kind)
 	}
-	if err != nil {
-		return nil, nil, err
-	}
-	return pbx, ca, nil
 }

@@ -11,9 +11,9 @@ import (
 // cable does.
 type Proxy struct {
 	ln net.Listener
-	to string
 
 	mu    sync.Mutex
+	to    string
 	conns map[net.Conn]struct{}
 	down  bool
 }
@@ -43,6 +43,16 @@ func (p *Proxy) Cut(down bool) {
 	}
 }
 
+// To passes new connections on to another address and breaks the present ones;
+// it returns the address before.
+func (p *Proxy) To(addr string) (before string) {
+	p.mu.Lock()
+	before, p.to = p.to, addr
+	p.mu.Unlock()
+	p.Cut(false)
+	return before
+}
+
 // Close ends the proxy.
 func (p *Proxy) Close() error {
 	err := p.ln.Close()
@@ -59,7 +69,10 @@ func (p *Proxy) serve() {
 			}
 			continue
 		}
-		out, err := net.Dial("tcp", p.to)
+		p.mu.Lock()
+		to := p.to
+		p.mu.Unlock()
+		out, err := net.Dial("tcp", to)
 		if err != nil {
 			in.Close()
 			continue

@@ -5,6 +5,7 @@ package rig
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -13,6 +14,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"time"
 
 	"deskset/cmd/desksim/phone"
 	"deskset/firmware/config"
@@ -46,6 +48,9 @@ type Rig struct {
 	Headset  *Pulse // nil unless Options.Headset is "pulse"
 	Seat     *Seat
 	Customer *phone.Phone
+	// Good is the PBX's certificate; Expired is one that the seat would trust,
+	// were it not too old.
+	Good, Expired tls.Certificate
 
 	stop  context.CancelFunc
 	parts sync.WaitGroup
@@ -65,8 +70,16 @@ func Open(ctx context.Context, o Options) (r *Rig, err error) {
 	run, stop := context.WithCancel(context.WithoutCancel(ctx))
 	r.stop = stop
 
-	var ca []byte
-	if r.PBX, ca, err = OpenPBX(ctx, o.PBX, o.Asterisk, o.Dir, o.Log); err != nil {
+	good, ca, err := Cert(time.Now().Add(-time.Hour), 48*time.Hour)
+	if err != nil {
+		return r, err
+	}
+	expired, oldCA, err := Cert(time.Now().Add(-48*time.Hour), 24*time.Hour)
+	if err != nil {
+		return r, err
+	}
+	r.Good, r.Expired = good, expired
+	if r.PBX, err = openPBX(ctx, o.PBX, o.Asterisk, o.Dir, good, o.Log); err != nil {
 		return r, err
 	}
 	if r.Wire, err = newProxy(r.PBX.WSS()); err != nil {
@@ -79,7 +92,7 @@ func Open(ctx context.Context, o Options) (r *Rig, err error) {
 		return r, err
 	}
 	token, err := r.Centre.AddSeat(ctx, "S-0001", fleet.PBX{
-		URL: "wss://" + r.Wire.Addr() + "/ws", Domain: "127.0.0.1", User: SeatUser, Password: Password(SeatUser), CA: string(ca),
+		URL: "wss://" + r.Wire.Addr() + "/ws", Domain: "127.0.0.1", User: SeatUser, Password: Password(SeatUser), CA: string(ca) + string(oldCA),
 	})
 	if err != nil {
 		return r, err

@@ -129,6 +129,11 @@ func (s *Seat) Journal(ctx context.Context) (string, error) {
 	return b.String(), err
 }
 
+// Status is what `deskset status` prints.
+func (s *Seat) Status(ctx context.Context) (string, error) {
+	return output(ctx, s.env, s.bin, "status", "--config", s.Path)
+}
+
 // Pid of the running process.
 func (s *Seat) Pid() int { return s.proc.Pid() }
 

@@ -1,3 +1,0 @@
-package story
-
-var badPBX []Story
