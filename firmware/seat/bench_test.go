@@ -6,6 +6,7 @@ import (
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"errors"
 	"log/slog"
 	"math"
 	"net/netip"
@@ -88,11 +89,22 @@ type lamps struct {
 	mu   sync.Mutex
 	show map[panel.Lamp]panel.Colour
 	at   map[panel.Lamp]time.Time
+	dead bool
+}
+
+// refuse makes every Set fail.
+func (l *lamps) refuse(on bool) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.dead = on
 }
 
 func (l *lamps) Set(n panel.Lamp, c panel.Colour) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if l.dead {
+		return errors.New("no answer")
+	}
 	l.show[n], l.at[n] = c, time.Now()
 	return nil
 }

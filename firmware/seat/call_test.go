@@ -278,6 +278,10 @@ func TestMediaLost(t *testing.T) {
 	onStage(t, func(t *testing.T, s *stage) {
 		s.talk("call-1")
 		s.net.lose(true)
+		s.until("shown", func(v panel.View) bool { return health(v, "sound").Code == "sound-stalled" })
+		s.net.lose(false)
+		s.until("heard again", func(v panel.View) bool { return health(v, "sound").Code == "" })
+		s.net.lose(true)
 		s.byes()
 		if v := s.state(panel.WrapUp); v.Notice != "call-lost" {
 			t.Errorf("notice %q", v.Notice)

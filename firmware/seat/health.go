@@ -21,6 +21,12 @@ func (s *Seat) healthView() []panel.Health {
 		{Part: "panel", OK: s.state.Stuck == "", Code: unless(s.state.Stuck == "", "key-stuck"), Text: string(s.state.Stuck)},
 		{Part: "recording", OK: !s.state.Rec.Failed, Code: unless(!s.state.Rec.Failed, "recording-failed"), Text: s.recFault()},
 	}
+	for _, l := range s.inHand() {
+		if l.silent {
+			h = append(h, panel.Health{Part: "sound", Code: "sound-stalled", Text: "nothing comes from the far end"})
+			break
+		}
+	}
 	return append(h, s.diskHealth())
 }
 

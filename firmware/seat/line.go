@@ -49,6 +49,7 @@ type line struct {
 	flowing  bool   // keys are agreed
 	up       bool   // both
 	held     bool   // the PBX has agreed to the hold
+	silent   bool   // nothing comes from the far end though it should
 	released bool
 	codec    codec.Codec
 	digits   int
@@ -174,8 +175,12 @@ func (s *Seat) legEvent(l *line, e media.Event) {
 		s.log.Warn("media lost", "call", l.id, "err", e.Err)
 		s.events.add("media", "lost for good")
 		s.end(l, ending{"seat", "media lost: " + e.Err.Error(), 503})
-	case media.LegDisconnected, media.LegReconnected, media.LegSilent:
-		s.events.add("media", e.Kind.String())
+	case media.LegDisconnected, media.LegSilent, media.LegReconnected, media.LegHeard:
+		silent := e.Kind == media.LegDisconnected || e.Kind == media.LegSilent
+		if silent != l.silent {
+			l.silent = silent
+			s.events.add("media", e.Kind.String())
+		}
 	}
 }
 
