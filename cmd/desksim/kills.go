@@ -42,10 +42,9 @@ func killsVerb(ctx context.Context, args []string) (err error) {
 	if o.Bin, err = rig.Bin(); err != nil {
 		return err
 	}
-	if o.Dir == "" {
-		if o.Dir, err = os.MkdirTemp("", "desksim-kills-"); err != nil {
-			return err
-		}
+	keep := o.Dir != ""
+	if o.Dir, err = workDir(o.Dir, "desksim-kills-"); err != nil {
+		return err
 	}
 	level := slog.LevelError + 1
 	if *verbose {
@@ -74,6 +73,9 @@ func killsVerb(ctx context.Context, args []string) (err error) {
 	if !rep.OK {
 		fmt.Fprintln(os.Stderr, "state and logs are in", o.Dir)
 		return errors.New(strings.Join(rep.Faults, "\n"))
+	}
+	if keep {
+		return nil
 	}
 	return os.RemoveAll(o.Dir)
 }

@@ -92,10 +92,9 @@ func storyRun(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
-	if *dir == "" {
-		if *dir, err = os.MkdirTemp("", "desksim-story-"); err != nil {
-			return err
-		}
+	keep := *dir != ""
+	if *dir, err = workDir(*dir, "desksim-story-"); err != nil {
+		return err
 	}
 	level := slog.LevelError + 1
 	if *verbose {
@@ -110,7 +109,7 @@ func storyRun(ctx context.Context, args []string) error {
 	began := time.Now()
 	var errs []error
 	for _, kind := range kinds {
-		suite := story.Suite{Say: say, Opt: rig.Options{
+		suite := story.Suite{Say: say, Keep: keep, Opt: rig.Options{
 			Dir: *dir, Bin: bin, PBX: kind, Asterisk: *asterisk, Headset: "pulse",
 			Log: slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: level})),
 		}}
@@ -143,7 +142,22 @@ func storyRun(ctx context.Context, args []string) error {
 	if err != nil || !report.OK {
 		return errors.Join(err, failed(report))
 	}
+	if keep {
+		return nil
+	}
 	return os.RemoveAll(*dir)
+}
+
+// workDir is the directory that was asked for, made if need be, or a new one.
+func workDir(dir, prefix string) (string, error) {
+	if dir == "" {
+		return os.MkdirTemp("", prefix)
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", err
+	}
+	return dir, os.MkdirAll(dir, 0o700)
 }
 
 // failed names the stories that did not hold.

@@ -58,8 +58,9 @@ const limitOf = 3 * time.Minute
 
 // Suite tells stories on one PBX.
 type Suite struct {
-	Opt rig.Options // Dir is where each rig gets a directory of its own
-	Say func(format string, args ...any)
+	Opt  rig.Options // Dir is where each rig gets a directory of its own
+	Say  func(format string, args ...any)
+	Keep bool // what rigs leave behind
 
 	stage *Stage
 	rigs  int
@@ -128,7 +129,15 @@ func (s *Suite) tell(ctx context.Context, st Story, out *Outcome) error {
 		out.Logs = stage.Rig.Opt.Dir
 		return err
 	}
-	return os.RemoveAll(stage.Rig.Opt.Dir)
+	return s.remove(stage)
+}
+
+// remove what a rig that served well has left.
+func (s *Suite) remove(st *Stage) error {
+	if s.Keep {
+		return nil
+	}
+	return os.RemoveAll(st.Rig.Opt.Dir)
 }
 
 // Close ends the rig that stories shared.
@@ -141,5 +150,5 @@ func (s *Suite) Close() error {
 	if err := st.Close(); err != nil {
 		return err
 	}
-	return os.RemoveAll(st.Rig.Opt.Dir)
+	return s.remove(st)
 }
