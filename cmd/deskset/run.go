@@ -31,6 +31,7 @@ func runVerb(ctx context.Context, std stdio, args []string) error {
 	if err := parse(fs, args, 0); err != nil {
 		return err
 	}
+	thrift()
 	f, err := loadConfig(*path)
 	if err != nil {
 		return err
