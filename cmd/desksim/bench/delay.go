@@ -14,11 +14,22 @@ import (
 type sound struct {
 	pcm   []int16 // 48 kHz mono
 	start time.Time
+	// later is by how much each second of it came later than start says: a
+	// sender whose clock stood still once is late from then on.
+	later []time.Duration
+}
+
+// at is how much later than start says sample i was there.
+func (s sound) at(i int) time.Duration {
+	if k := i / pcm.Rate; k >= 0 && k < len(s.later) {
+		return s.later[k]
+	}
+	return 0
 }
 
 // onWire decodes the Opus of RTP packets and gives it the time of a listener who
 // plays each packet from the moment it passes, without a buffer: as early as
-// any packet of the stream allows.
+// any packet of the same second allows.
 func onWire(packets []seen) (sound, error) {
 	dec, err := codec.NewOpusDecoder()
 	if err != nil || len(packets) == 0 {
@@ -26,6 +37,7 @@ func onWire(packets []seen) (sound, error) {
 	}
 	var s sound
 	buf := make([]int16, codec.MaxSamples)
+	var began []time.Time // by the best packet of each second
 	first := binary.BigEndian.Uint32(packets[0].b[4:])
 	ssrc := binary.BigEndian.Uint32(packets[0].b[8:])
 	for _, p := range packets {
@@ -43,10 +55,21 @@ func onWire(packets []seen) (sound, error) {
 		}
 		s.pcm = append(s.pcm, make([]int16, at-len(s.pcm))...)
 		s.pcm = append(s.pcm, buf[:n]...)
-		began := p.at.Add(-time.Duration(at) * time.Second / pcm.Rate)
-		if s.start.IsZero() || began.Before(s.start) {
-			s.start = began
+		for len(began) <= at/pcm.Rate {
+			began = append(began, time.Time{})
 		}
+		b := &began[at/pcm.Rate]
+		if t := p.at.Add(-time.Duration(at) * time.Second / pcm.Rate); b.IsZero() || t.Before(*b) {
+			*b = t
+		}
+	}
+	for _, b := range began {
+		if s.start.IsZero() || !b.IsZero() && b.Before(s.start) {
+			s.start = b
+		}
+	}
+	for _, b := range began {
+		s.later = append(s.later, max(b.Sub(s.start), 0))
 	}
 	return s, nil
 }
@@ -73,7 +96,9 @@ func delays(said, heard sound, from, to time.Time) (ms []float64) {
 			continue
 		}
 		if lag, c := match(a[at:at+n], b[lo:lo+span+n]); c >= alike {
-			ms = append(ms, (float64(lag)-frac)*1000/delayRate)
+			const step = pcm.Rate / delayRate
+			moved := heard.at((lo+lag)*step) - said.at(at*step)
+			ms = append(ms, (float64(lag)-frac)*1000/delayRate+moved.Seconds()*1000)
 		}
 	}
 	return ms
