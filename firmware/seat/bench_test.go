@@ -30,12 +30,17 @@ import (
 type headset struct {
 	next time.Time
 	gone atomic.Bool
+	hang atomic.Bool // Wait does not return
 	hz   float64
 	pos  int
 	loud atomic.Int64 // frames with sound that reached the ear
 }
 
 func (h *headset) Wait(ctx context.Context) error {
+	if h.hang.Load() {
+		<-ctx.Done()
+		return ctx.Err()
+	}
 	if h.next.IsZero() {
 		h.next = time.Now()
 	}

@@ -21,6 +21,7 @@ func (s *Seat) loop(ctx context.Context, fail <-chan error) error {
 	stored, unsubscribe := s.cfg.Vault.Changed()
 	defer unsubscribe()
 	for {
+		s.render()
 		timer.Reset(s.wait())
 		select {
 		case <-ctx.Done():
@@ -46,7 +47,6 @@ func (s *Seat) loop(ctx context.Context, fail <-chan error) error {
 		case <-timer.C:
 			s.tick()
 		}
-		s.render()
 	}
 }
 
