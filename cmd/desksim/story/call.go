@@ -152,10 +152,16 @@ func Call(ctx context.Context, t *Teller) error {
 		r := audiotest.CompareLegs(from(mouth, mouthAt, t.Answered), from(said, saidAt, t.Answered), got.Channel(0), got.Channel(1))
 		t.Note("%s", r)
 		if !r.OK {
-			return fmt.Errorf("legs differ: %s", strings.Join(r.Why, "; "))
+			return fmt.Errorf("legs differ: %s (agent %s; customer %s)", strings.Join(r.Why, "; "), figures(r.Agent), figures(r.Customer))
 		}
 		return nil
 	})
+}
+
+// figures of a comparison, also of one that failed.
+func figures(r audiotest.Report) string {
+	return fmt.Sprintf("%.0f %% found, likeness %.2f, offset %+.0f ms, stretch %+.0f ms, longest gap %.0f ms, spectral distance %.1f dB",
+		100*r.Match, r.Likeness, r.OffsetMs, r.StretchMs, r.GapMs, r.LSD)
 }
 
 // speak lets both speak at once and ends when both have.
