@@ -182,7 +182,7 @@ func TestChaos(t *testing.T) {
 				ctx, stop := context.WithCancel(t.Context())
 				var parts sync.WaitGroup
 				parts.Go(func() { m.run(ctx) })
-				for n := range 40 {
+				for n := range 25 {
 					switch x := rng.IntN(12); {
 					case x < 3:
 						m.call(n)
