@@ -39,6 +39,7 @@ type callRun struct {
 	mic, ear                        []float64
 	buffer                          float64 // ms of jitter buffer, mean; ours only
 	disk, device, payload, padded   float64 // bytes a second
+	spoken                          float64 // s
 	threads                         int
 	lazy                            bool // the file system keeps times in memory
 }
@@ -124,7 +125,7 @@ func (c *caller) report(r *Report, ours, peer []callRun) {
 			r.add(what, "byte/s", device, "padded segments", pick(runs, func(u callRun) float64 { return u.padded }))
 			r.add(what, "byte/s", device, "Opus payload of both ways", pick(runs, func(u callRun) float64 { return u.payload }))
 		}
-		r.note("written to the disk: what an ext4 of the seat's own gave its device, journal and inodes too")
+		r.note("written to the disk: what an ext4 of the seat's own gave its device, journal and inodes too; a second into which packets came late is sealed twice, and counts twice among the segments")
 	} else {
 		disk := pick(ours, func(u callRun) float64 { return u.disk })
 		r.add("written by the process", "byte/s", disk, "padded segments", pick(ours, func(u callRun) float64 { return u.padded }))
@@ -265,6 +266,7 @@ func (c *caller) run(ctx context.Context, target string, pid int, answer func() 
 	ear, earAt := c.rig.Headset.Heard()
 	listening = false
 	seen := w.close()
+	u.spoken = time.Since(call.AnsweredAt()).Seconds()
 	call.Hangup()
 	t := b.at.Sub(a.at).Seconds()
 	u.switches, u.forced = (b.switches-a.switches)/t, (b.forced-a.forced)/t
@@ -383,6 +385,7 @@ func (c *caller) recorded(ctx context.Context, u *callRun) (err error) {
 	if u.padded, err = voiceBytes(filepath.Join(s.File.StateDir, "vault")); err != nil {
 		return err
 	}
+	u.padded /= u.spoken
 	out, err := c.rig.Centre.Recordings(ctx)
 	if err != nil {
 		return err

@@ -105,8 +105,8 @@ func command(ctx context.Context, name string, args ...string) error {
 	return nil
 }
 
-// voiceBytes are the bytes of one padded segment of the newest voice file in a
-// vault: one second of both ways.
+// voiceBytes are the padded segments of the newest voice file in a vault, with
+// those that replace an earlier one, and its header.
 func voiceBytes(vault string) (float64, error) {
 	// The names begin with the sequence number, so the last is the newest.
 	all, err := filepath.Glob(filepath.Join(vault, "*.voice"))
@@ -126,11 +126,7 @@ func voiceBytes(vault string) (float64, error) {
 	if err != nil {
 		return 0, err
 	}
-	if l.Segments == 0 {
-		return 0, fmt.Errorf("%s has no segments", f.Name())
-	}
-	// The header is blocks too, and less than a segment's share.
-	return float64(l.Size / sealed.Block / int64(l.Segments) * sealed.Block), nil
+	return float64(l.Size), nil
 }
 
 func fdatasync(f *os.File) error { return unix.Fdatasync(int(f.Fd())) }
