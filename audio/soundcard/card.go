@@ -47,8 +47,9 @@ const (
 	// monotonic clock and the watchdog looks whether the device is still there.
 	stallPeriods = 5
 	// lostAfter without a callback the device is given up even if its id still
-	// exists: a busy machine holds a thread up for 100 ms, not for this long.
-	lostAfter = 200 * time.Millisecond
+	// exists. A busy machine holds a thread up for 200 ms, and opening the device
+	// again would cost more sound than the wait.
+	lostAfter = 400 * time.Millisecond
 	// lookEvery is the watchdog's own pace; in a call Wait calls it sooner.
 	lookEvery = 250 * time.Millisecond
 )
