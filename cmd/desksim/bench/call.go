@@ -1,24 +1,19 @@
 package bench
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net"
-	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"runtime"
 	"slices"
 	"strconv"
-	"syscall"
 	"time"
 
 	"deskset/audio/audiotest"
-	"deskset/audio/pcm"
 	"deskset/cmd/desksim/phone"
 	"deskset/cmd/desksim/rig"
 	"deskset/firmware/console"
@@ -41,7 +36,7 @@ type callRun struct {
 	disk, device, payload, padded   float64 // bytes a second
 	spoken                          float64 // s
 	threads                         int
-	lazy                            bool // the file system keeps times in memory
+	seldom                          bool // the disk is mounted commit=60
 }
 
 // Call is the benchmark "call".
@@ -64,8 +59,8 @@ func Call(ctx context.Context, o Options) (r Report, err error) {
 	c := &caller{o: o, rig: f, disk: disk}
 	var ours, peer []callRun
 	for i := range o.Runs {
-		lazy := i%2 == 1
-		if err := disk.lazy(ctx, lazy); err != nil {
+		seldom := i%2 == 1
+		if err := disk.seldom(ctx, seldom); err != nil {
 			return r, err
 		}
 		if i > 0 {
@@ -77,7 +72,7 @@ func Call(ctx context.Context, o Options) (r Report, err error) {
 		if err != nil {
 			return r, fmt.Errorf("our call: %w", err)
 		}
-		run.lazy = lazy
+		run.seldom = seldom
 		ours = append(ours, run)
 		if i == o.Runs-1 {
 			ms, err := c.outbound(ctx)
@@ -112,14 +107,14 @@ func (c *caller) report(r *Report, ours, peer []callRun) {
 	row("wire to ear", "ms", func(u callRun) float64 { return median(u.ear) })
 	r.add("wire to ear, jitter buffer apart", "ms", pick(ours, func(u callRun) float64 { return median(u.ear) - u.buffer }), "", nil)
 	if c.disk != nil {
-		for _, lazy := range []bool{false, true} {
-			runs := slices.DeleteFunc(slices.Clone(ours), func(u callRun) bool { return u.lazy != lazy })
+		for _, seldom := range []bool{false, true} {
+			runs := slices.DeleteFunc(slices.Clone(ours), func(u callRun) bool { return u.seldom != seldom })
 			if len(runs) == 0 {
 				continue
 			}
 			what := "written to the disk"
-			if lazy {
-				what += ", mounted lazytime"
+			if seldom {
+				what += ", mounted commit=60"
 			}
 			device := pick(runs, func(u callRun) float64 { return u.device })
 			r.add(what, "byte/s", device, "padded segments", pick(runs, func(u callRun) float64 { return u.padded }))
@@ -221,6 +216,16 @@ func (c *caller) run(ctx context.Context, target string, pid int, answer func() 
 			w.close()
 		}
 	}()
+	ear, err := listen(ctx, c.rig.Headset, rig.PulseSpeaker+".monitor")
+	if err != nil {
+		return u, err
+	}
+	defer ear.stop()
+	mouth, err := listen(ctx, c.rig.Headset, pulseMouth+".monitor")
+	if err != nil {
+		return u, err
+	}
+	defer mouth.stop()
 	speaking, quiet := context.WithCancel(ctx)
 	defer quiet()
 	said, err := speak(speaking, c.rig.Headset, agent)
@@ -246,6 +251,7 @@ func (c *caller) run(ctx context.Context, target string, pid int, answer func() 
 	if err := pause(ctx, settle); err != nil {
 		return u, err
 	}
+	c.disk.sync() // what was written before the call
 	a, err := measure(pid)
 	if err != nil {
 		return u, err
@@ -262,8 +268,6 @@ func (c *caller) run(ctx context.Context, target string, pid int, answer func() 
 	if err := pause(ctx, onItsWay); err != nil {
 		return u, err
 	}
-	mouth, mouthAt := c.rig.Headset.Said()
-	ear, earAt := c.rig.Headset.Heard()
 	listening = false
 	seen := w.close()
 	u.spoken = time.Since(call.AnsweredAt()).Seconds()
@@ -272,7 +276,7 @@ func (c *caller) run(ctx context.Context, target string, pid int, answer func() 
 	u.switches, u.forced = (b.switches-a.switches)/t, (b.forced-a.forced)/t
 	u.cpu, u.rss, u.top, u.threads = (b.cpu-a.cpu)/t*60, b.rss, b.top, b.threads
 	u.disk, u.device = (b.written-a.written)/t, (d1-d0)/t
-	return u, c.onWire(&u, seen, sound{pcm: mouth, start: mouthAt}, sound{pcm: ear, start: earAt}, a.at, b.at)
+	return u, c.onWire(&u, seen, mouth.close(), ear.close(), a.at, b.at)
 }
 
 // onWire reads what passed between phone and PBX.
@@ -301,24 +305,6 @@ func (c *caller) onWire(u *callRun, all []seen, mouth, ear sound, from, to time.
 	}
 	u.mic, u.ear = delays(mouth, in, from, to), delays(out, ear, from, to)
 	return nil
-}
-
-// speak plays sound into the headset's microphone. The server makes its virtual
-// microphone's blocks as small as the most hurried of its users wants; with a
-// player that does not hurry it is the program that is measured, as with a real
-// headset.
-func speak(ctx context.Context, h *rig.Pulse, s []int16) (<-chan struct{}, error) {
-	cmd := exec.CommandContext(ctx, "pacat", "--playback", "--raw", "--device=hs_micfeed", "--rate=48000", "--channels=1",
-		"--format=s16le", "--latency-msec=400", "--process-time-msec=100")
-	cmd.Env = append(os.Environ(), h.Env()...)
-	cmd.Stdin = bytes.NewReader(pcm.Append(nil, s))
-	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
-	if err := cmd.Start(); err != nil {
-		return nil, fmt.Errorf("speak: %w", err)
-	}
-	done := make(chan struct{})
-	go func() { _ = cmd.Wait(); close(done) }()
-	return done, nil
 }
 
 func portOf(p *phone.Phone) uint16 {

@@ -27,6 +27,32 @@ func (s sound) at(i int) time.Duration {
 	return 0
 }
 
+// earliest takes into began that sample i came at a moment: the best of each
+// second stands.
+func earliest(began []time.Time, i int, came time.Time) []time.Time {
+	k := i / pcm.Rate
+	for len(began) <= k {
+		began = append(began, time.Time{})
+	}
+	t := came.Add(-time.Duration(i) * time.Second / pcm.Rate)
+	if began[k].IsZero() || t.Before(began[k]) {
+		began[k] = t
+	}
+	return began
+}
+
+// place gives s its time.
+func (s *sound) place(began []time.Time) {
+	for _, b := range began {
+		if s.start.IsZero() || !b.IsZero() && b.Before(s.start) {
+			s.start = b
+		}
+	}
+	for _, b := range began {
+		s.later = append(s.later, max(b.Sub(s.start), 0))
+	}
+}
+
 // onWire decodes the Opus of RTP packets and gives it the time of a listener who
 // plays each packet from the moment it passes, without a buffer: as early as
 // any packet of the same second allows.
@@ -55,22 +81,9 @@ func onWire(packets []seen) (sound, error) {
 		}
 		s.pcm = append(s.pcm, make([]int16, at-len(s.pcm))...)
 		s.pcm = append(s.pcm, buf[:n]...)
-		for len(began) <= at/pcm.Rate {
-			began = append(began, time.Time{})
-		}
-		b := &began[at/pcm.Rate]
-		if t := p.at.Add(-time.Duration(at) * time.Second / pcm.Rate); b.IsZero() || t.Before(*b) {
-			*b = t
-		}
+		began = earliest(began, at, p.at)
 	}
-	for _, b := range began {
-		if s.start.IsZero() || !b.IsZero() && b.Before(s.start) {
-			s.start = b
-		}
-	}
-	for _, b := range began {
-		s.later = append(s.later, max(b.Sub(s.start), 0))
-	}
+	s.place(began)
 	return s, nil
 }
 
