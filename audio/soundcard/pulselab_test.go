@@ -71,7 +71,7 @@ func (l *pulseLab) start() {
 		l.t.Fatal(err)
 	}
 	_ = os.Remove(filepath.Join(l.dir, "native"))
-	l.cmd = exec.Command("pulseaudio", "-n", "-F", script, "--daemonize=no", "--exit-idle-time=-1",
+	l.cmd = exec.Command("pulseaudio", "-n", "-F", script, "--daemonize=no", "--disable-shm=yes", "--exit-idle-time=-1",
 		"--use-pid-file=no", "--realtime=no", "--high-priority=no", "--log-level=error", "--system=false")
 	l.cmd.Env = append(os.Environ(), "HOME="+l.dir, "XDG_RUNTIME_DIR="+l.dir, "PULSE_RUNTIME_PATH="+l.dir, "XDG_CONFIG_HOME="+l.dir)
 	l.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}

@@ -51,8 +51,9 @@ func NewPulse(ctx context.Context, dir string) (*Pulse, error) {
 		return nil, err
 	}
 	var err error
+	// Shared memory off: PulseAudio 16 aborts now and then over its memfd blocks.
 	p.daemon, err = start("pulseaudio", dir, p.env, "pulseaudio", "-n", "-F", script, "--system=false",
-		"--daemonize=no", "--exit-idle-time=-1", "--use-pid-file=no", "--realtime=no", "--high-priority=no", "--log-level=notice")
+		"--daemonize=no", "--disable-shm=yes", "--exit-idle-time=-1", "--use-pid-file=no", "--realtime=no", "--high-priority=no", "--log-level=notice")
 	if err != nil {
 		return nil, fmt.Errorf("%w (is the package pulseaudio installed?)", err)
 	}
