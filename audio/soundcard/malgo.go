@@ -182,8 +182,6 @@ func (h *hardware) start(kind malgo.DeviceType, id string, channels int, data ma
 	sub := malgo.SubConfig{DeviceID: unsafe.Pointer(&raw), Format: malgo.FormatS16, Channels: uint32(channels)}
 	if kind == malgo.Capture {
 		cfg.Capture = sub
-		// As it comes: to cut it into whole periods again holds some of it back.
-		cfg.NoFixedSizedCallback = 1
 		cfg.Pulse.StreamNameCapture = "microphone"
 	} else {
 		cfg.Playback = sub
